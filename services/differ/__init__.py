@@ -1,0 +1,1 @@
+"""The differ: snapshots become one plan."""

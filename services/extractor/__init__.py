@@ -1,0 +1,1 @@
+"""The extractor: reads systems, certifies what it read, normalises."""

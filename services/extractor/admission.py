@@ -1,0 +1,161 @@
+"""Whether a run may begin or be ended by a person: decisions over documents, nothing else.
+
+Pure. A run is admitted when its connector exists, may be run that way, and has no other run under way; one that waits
+for a person does not stand in the way, it is superseded by the plan of the new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.bus.commit import Decision, Message, state_message
+from shared.contract.model import ConnectorDefinition
+from shared.errors import NeedsPerson
+from shared.events.commands import ReadSide, RequestRun, read_side_subject
+from shared.events.documents import FailureNote
+from shared.events.facts import RunCancelled, RunRequested
+from shared.run.active import ConnectorActive, active_subject
+from shared.run.state import PhaseTime, RunState, WorkItem
+from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A request with everything the decision needs."""
+
+    request: RequestRun
+    requester: str | None
+    run: str
+    definition: ConnectorDefinition
+    release_digest: str
+    at: str
+
+
+def admit(admission: Admission, *, present: RunState | None) -> Decision:
+    """The messages that begin a run; `NeedsPerson` with the reason when it may not begin.
+
+    `present` is the connector's last run, whatever became of it.
+    """
+    definition, request = admission.definition, admission.request
+    if request.mode == "apply" and definition.lifecycle != "active":
+        raise NeedsPerson(
+            "CTR_DRAFT",
+            f"connector {definition.name} {definition.version} is {definition.lifecycle}; "
+            "only an active release can be applied, ask for mode dry-run",
+        )
+    superseded: tuple[Message, ...] = ()
+    if present is not None and not present.has_ended:
+        if present.status not in WAITING_FOR_A_PERSON:
+            raise NeedsPerson(
+                "APV_OVERLAP",
+                f"connector {definition.name}: run {present.run} is {present.status}; wait for it or cancel it",
+                other_run=present.run,
+            )
+        if request.mode == "apply":
+            replaced = present.moved(
+                RunStatus.SUPERSEDED,
+                at=admission.at,
+                failure=FailureNote(code="APV_EXPIRED", text=f"superseded by run {admission.run}"),
+            )
+            superseded = (state_message(replaced),)
+    state = _first_state(admission)
+    return Decision(
+        (
+            *superseded,
+            state_message(state),
+            _active_message(admission),
+            Message(
+                subject=f"evt.extractor.run_requested.{admission.run}",
+                event=RunRequested(
+                    run=admission.run,
+                    connector=definition.name,
+                    connector_version=definition.version,
+                    release_digest=admission.release_digest,
+                    mode=request.mode,
+                    requester=admission.requester,
+                ),
+                message_id=f"{admission.run}.requested",
+                about=admission.run,
+            ),
+            *(
+                Message(
+                    subject=read_side_subject(admission.run, item.side, item.entity),
+                    event=ReadSide(run=admission.run, side=item.side, entity=item.entity),
+                    message_id=f"{admission.run}.read.{item.side}.{item.entity}",
+                    about=admission.run,
+                )
+                for item in state.work
+            ),
+        )
+    )
+
+
+def _first_state(admission: Admission) -> RunState:
+    definition = admission.definition
+    work: list[WorkItem] = []
+    for entity in definition.entities:
+        work += [WorkItem(side="target", entity=entity), WorkItem(side="source", entity=entity)]
+    return RunState(
+        run=admission.run,
+        connector=definition.name,
+        connector_version=definition.version,
+        release_digest=admission.release_digest,
+        mode=admission.request.mode,
+        requester=admission.requester,
+        status=RunStatus.QUEUED,
+        changed_at=admission.at,
+        work=tuple(work),
+        partitions=definition.partitions,
+        target=definition.target.connection,
+        history=(PhaseTime(status=RunStatus.QUEUED, at=admission.at),),
+    )
+
+
+def _active_message(admission: Admission) -> Message:
+    return Message(
+        subject=active_subject(admission.definition.name),
+        event=ConnectorActive(connector=admission.definition.name, run=admission.run),
+        message_id=f"{admission.run}.active",
+        about=admission.run,
+    )
+
+
+_ENDS_AT_ONCE = frozenset(
+    {
+        RunStatus.QUEUED,
+        RunStatus.EXTRACTING,
+        RunStatus.NORMALISING,
+        RunStatus.DIFFING,
+        RunStatus.GUARDING,
+        RunStatus.HELD,
+        RunStatus.AWAITING_APPROVAL,
+        RunStatus.APPROVED,
+        RunStatus.PAUSED,
+    }
+)
+
+
+def cancel(state: RunState, *, actor: str | None, reason: str, at: str) -> Decision:
+    """End a run, or ask its applier to end it at the next change; `NeedsPerson` when it has ended already."""
+    if state.has_ended:
+        raise NeedsPerson(
+            "APV_WRONG_STATE", f"run {state.run} has ended as {state.status}; there is nothing to cancel", run=state.run
+        )
+    asked = state.model_copy(update={"cancel_requested_by": actor or "unknown"})
+    has_effects = state.counts is not None and state.counts.applied > 0
+    if state.status in _ENDS_AT_ONCE:
+        note = FailureNote(code="SYS_CANCELLED", text=f"cancelled by {actor or 'unknown'}")
+        # A paused run has concluded changes: what was done stays done, and the run ends amber.
+        status = RunStatus.PARTIAL if state.status is RunStatus.PAUSED and has_effects else RunStatus.CANCELLED
+        asked = asked.moved(status, at=at, failure=note)
+    return Decision(
+        (
+            state_message(asked),
+            Message(
+                subject=f"evt.extractor.run_cancelled.{state.run}",
+                event=RunCancelled(run=state.run, actor=actor, reason=reason),
+                message_id=f"{state.run}.cancelled.{len(state.history)}",
+                about=state.run,
+            ),
+        )
+    )

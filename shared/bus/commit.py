@@ -1,0 +1,154 @@
+"""Committing a step: the run's next document together with everything that follows from it, or nothing.
+
+A handler says what it wants as a `Move`: which documents the decision looks at, and a pure function from them to the
+messages to publish. This file reads the documents, calls the function and publishes the answer as one atomic batch
+bound to the sequences read; when somebody was quicker, it reads again and decides again. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from nats.js import JetStreamContext
+from opentelemetry import propagate
+
+from shared.bus.publishing import Conflict, Outgoing, publish_batch
+from shared.bus.reading import Stored, last
+from shared.clock import Clock
+from shared.errors import StopRun
+from shared.events.envelope import TRACE_PARENT, body_of, decode, headers_of
+from shared.events.model import Event
+from shared.run.state import RunState, state_subject
+
+CONFLICTS_MAX = 200
+"""Decisions tried anew before we call it a defect; partitions of one run compete for one document."""
+CORE = "CORE"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One event to publish."""
+
+    subject: str
+    event: Event
+    message_id: str
+    """Equal for the same fact however often it is published; the stream keeps one."""
+    about: str
+    """CloudEvents subject: the run, or what else it is about."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a decision leads to: messages, published together; one on a subject that was read replaces what was read."""
+
+    messages: tuple[Message, ...] = ()
+
+
+NOTHING = Decision()
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a handler wants done on CORE."""
+
+    reads: tuple[str, ...]
+    """Subjects whose last message the decision looks at."""
+    decide: Callable[[Mapping[str, Stored | None]], Decision] = field(repr=False)
+    """Pure. May raise an `AetherError`: then nothing is published."""
+
+
+def move_run(run: str, decide: Callable[[RunState], Decision]) -> Move:
+    """A move that looks at one run's document and nothing else."""
+    subject = state_subject(run)
+
+    def from_stored(stored: Mapping[str, Stored | None]) -> Decision:
+        return decide(run_state_in(run, stored[subject]))
+
+    return Move(reads=(subject,), decide=from_stored)
+
+
+def run_state_in(run: str, stored: Stored | None) -> RunState:
+    """The run's document in a stored message; `StopRun` when there is no such run."""
+    if stored is None:
+        raise StopRun("APV_UNKNOWN_RUN", f"there is no run {run}; `aether runs` lists them", run=run)
+    return decode(RunState, data=stored.data, headers=stored.headers, subject=stored.subject)
+
+
+def state_message(state: RunState) -> Message:
+    """The message that replaces a run's document."""
+    return Message(
+        subject=state_subject(state.run),
+        event=state,
+        # The document's own content makes the id: an equal document published twice is one message.
+        message_id=f"{state.run}.state.{len(state.history)}.{hash_of(state)}",
+        about=state.run,
+    )
+
+
+def hash_of(event: Event) -> str:
+    """A short digest of an event, for message ids."""
+    return hashlib.sha256(body_of(event)).hexdigest()[:16]
+
+
+class Committer:
+    """Commits moves for one service."""
+
+    def __init__(self, js: JetStreamContext, *, service: str, clock: Clock) -> None:
+        self._js = js
+        self._source = f"/services/{service}"
+        self._clock = clock
+
+    async def commit(self, move: Move) -> Decision:
+        """Read, decide and publish until it holds; returns what was published.
+
+        Errors of the decision pass through with nothing published.
+        """
+        for attempt in range(CONFLICTS_MAX):
+            read = {subject: await last(self._js, CORE, subject) for subject in move.reads}
+            decision = move.decide(read)
+            if not decision.messages:
+                return decision
+            try:
+                await publish_batch(self._js, [self._outgoing(message, read) for message in decision.messages])
+            except Conflict:
+                await asyncio.sleep(random.uniform(0, min(0.2, 0.005 * (attempt + 1))))  # noqa: S311 -- not a secret
+                continue
+            return decision
+        raise StopRun(
+            "SYS_HANDLER_FAILED",
+            f"{CONFLICTS_MAX} attempts to commit over {', '.join(move.reads)} met a newer document each",
+        )
+
+    async def run_state(self, run: str) -> RunState:
+        """The run's present document; `StopRun` when there is none."""
+        return run_state_in(run, await last(self._js, CORE, state_subject(run)))
+
+    def _outgoing(self, message: Message, read: Mapping[str, Stored | None]) -> Outgoing:
+        expected: int | None = None
+        if message.subject in read:
+            stored = read[message.subject]
+            expected = 0 if stored is None else stored.seq
+        return self.outgoing(message, expected_last_seq=expected)
+
+    def outgoing(self, message: Message, *, expected_last_seq: int | None = None) -> Outgoing:
+        """One event as it goes out, with its headers and the present trace."""
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        return Outgoing(
+            subject=message.subject,
+            body=body_of(message.event),
+            headers=headers_of(
+                message.event,
+                message_id=message.message_id,
+                source=self._source,
+                subject=message.about,
+                time=self._clock.now(),
+                traceparent=carrier.get(TRACE_PARENT),
+            ),
+            message_id=message.message_id,
+            expected_last_seq=expected_last_seq,
+        )

@@ -1,0 +1,196 @@
+"""From a message to a handler and back to the bus: what every service does around its handlers.
+
+A handler is a plain async function: it takes an event and what the service gave it, and returns the move it wants
+committed. This file decodes, calls, commits and answers. It knows no handler, no broker library and no service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from shared.bus.commit import Committer, Decision, Message, Move, move_run, state_message
+from shared.clock import Clock, to_text
+from shared.errors import AetherError, TryLater
+from shared.events.commands import Reply
+from shared.events.documents import FailureNote
+from shared.events.envelope import Undecodable, decode, what_is_wrong
+from shared.events.facts import CommandRefused
+from shared.events.model import Document, Event
+from shared.ids import Ids
+from shared.run.state import RunState
+from shared.run.states import MOVES, RunStatus
+
+log = structlog.get_logger(__name__)
+
+ContextT = TypeVar("ContextT")
+EventHandler = Callable[[Any, ContextT], Awaitable[Move | None]]
+RequestHandler = Callable[[Any, "Actor", ContextT], Awaitable["Asked"]]
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks, as the bus asserts it."""
+
+    name: str | None
+    """None when the bus asserted nobody."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person's command leads to: a move on one run."""
+
+    run: str
+    move: Move
+
+
+@dataclass(frozen=True)
+class Route(Generic[ContextT]):
+    """Which handler takes which event of the service's commands and facts."""
+
+    event: type[Event]
+    handler: EventHandler[ContextT]
+
+
+@dataclass(frozen=True)
+class RequestRoute(Generic[ContextT]):
+    """Which handler takes which command of a person."""
+
+    subject: str
+    body: type[Document]
+    handler: RequestHandler[ContextT]
+
+
+class Dispatcher(Generic[ContextT]):
+    """Carries messages to the handlers of one service."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        routes: tuple[Route[ContextT], ...],
+        requests: tuple[RequestRoute[ContextT], ...],
+        context: ContextT,
+        committer: Committer,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._service = service
+        self._routes = {route.event.event_type: route for route in routes}
+        self._requests = {route.subject: route for route in requests}
+        self._context = context
+        self._committer = committer
+        self._clock = clock
+        self._ids = ids
+
+    async def dispatch(self, *, subject: str, headers: Mapping[str, str] | None, data: bytes) -> None:
+        """Take one event. Returns when its effects are durable; raises for the delivery rule to decide.
+
+        An error that no waiting can mend ends the event's run as failed before it is raised: a run must never stand
+        still because its command lies among the dead letters.
+        """
+        event_type = (headers or {}).get("ce-type", "")
+        route = self._routes.get(event_type)
+        if route is None:
+            raise Undecodable(
+                "SYS_UNDECODABLE",
+                f"message on {subject}: {self._service} takes no event of type {event_type!r}",
+                subject=subject,
+            )
+        event = decode(route.event, data=data, headers=headers, subject=subject)
+        try:
+            move = await route.handler(event, self._context)
+            if move is not None:
+                await self._committer.commit(move)
+        except TryLater:
+            raise
+        except AetherError as error:
+            await self._fail_run(event, FailureNote.of(error))
+            raise
+        except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # A defect of ours; other exceptions (bus, network) are the delivery rule's to repeat.
+            log.exception("handler_failed", subject=subject, event_type=event_type)
+            await self._fail_run(
+                event,
+                FailureNote(code="SYS_HANDLER_FAILED", text=f"{event_type} failed with {type(error).__name__}"),
+            )
+            raise
+
+    async def answer(self, *, subject: str, headers: Mapping[str, str] | None, data: bytes) -> bytes:
+        """Take one command of a person and answer it; a refusal is an answer and an audit fact, never an exception."""
+        actor = actor_in(headers)
+        route = self._requests[subject]
+        run: str | None = None
+        try:
+            body = _body(route.body, data)
+            asked = await route.handler(body, actor, self._context)
+            run = asked.run
+            decision = await self._committer.commit(asked.move)
+            reply = Reply(is_accepted=True, run=run, status=_status_in(decision))
+        except AetherError as error:
+            run = run or _text_fact(error.facts.get("run"))
+            refusal = FailureNote.of(error)
+            await self._record_refusal(subject, run=run, actor=actor, refusal=refusal)
+            reply = Reply(is_accepted=False, run=run, refusal=refusal)
+        return reply.model_dump_json().encode()
+
+    async def _record_refusal(self, subject: str, *, run: str | None, actor: Actor, refusal: FailureNote) -> None:
+        fact = CommandRefused(command=subject, run=run, actor=actor.name, refusal=refusal)
+        message = Message(
+            subject=f"audit.{self._service}.refused",
+            event=fact,
+            message_id=f"refused-{self._ids.token(20)}",
+            about=run or subject,
+        )
+        await self._committer.commit(Move(reads=(), decide=lambda _: Decision((message,))))
+        log.warning("command_refused", command=subject, run=run, code=refusal.code)
+
+    async def _fail_run(self, event: Event, failure: FailureNote) -> None:
+        run = getattr(event, "run", None)
+        if not isinstance(run, str):
+            return
+        now = to_text(self._clock.now())
+
+        def decide(state: RunState) -> Decision:
+            if RunStatus.FAILED not in MOVES[state.status]:
+                return Decision()
+            failed = state.moved(RunStatus.FAILED, at=now, failure=failure)
+            return Decision((state_message(failed),))
+
+        try:
+            await self._committer.commit(move_run(run, decide))
+        except AetherError:
+            log.exception("run_not_failed", run=run, code=failure.code)
+
+
+def actor_in(headers: Mapping[str, str] | None) -> Actor:
+    """The identity that the server put on a request; a client cannot set it, for the server replaces the header."""
+    text = (headers or {}).get("Nats-Request-Info")
+    if text is None:
+        return Actor(name=None)
+    info = json.loads(text)
+    user = info.get("user")
+    return Actor(name=user if isinstance(user, str) and user else None)
+
+
+def _body(model: type[Document], data: bytes) -> Document:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise Undecodable("APV_MALFORMED", f"the command's body: {what_is_wrong(error)}") from None
+
+
+def _status_in(decision: Decision) -> str | None:
+    for message in decision.messages:
+        if isinstance(message.event, RunState):
+            return str(message.event.status)
+    return None
+
+
+def _text_fact(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,185 @@
+"""Reads stored messages by direct get: the last of a subject, or a stretch of a stream in order.
+
+No consumer is created and nothing is acknowledged, so reading leaves no trace and needs no cleaning up. It decides
+nothing. On a cluster any replica may answer: a reader that must be complete compares with a count it was given
+(a certificate, a manifest), and a writer that must be right says so by an expected sequence.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js import JetStreamContext
+
+from shared.bus.connect import client_of, raise_if_refused
+
+READ_TIMEOUT_SECONDS: Final = 5.0
+READ_ATTEMPTS_MAX: Final = 5
+"""Answers missed in a row, while a server restarts or a leader is elected, before reading fails."""
+READ_RETRY_SECONDS: Final = 0.5
+BATCH_MESSAGES: Final = 512
+BATCH_BYTES: Final = 8 * 2**20
+
+_STATUS: Final = "Status"
+_SEQUENCE: Final = "Nats-Sequence"
+_NONE_FOUND: Final = "404"
+_SERVER_HEADERS: Final = frozenset(
+    {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"}
+)
+"""What the server adds when it answers a direct get; it is not part of the stored message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One message as the stream holds it."""
+
+    subject: str
+    seq: int
+    time: datetime
+    """When the server stored it, UTC."""
+    headers: Mapping[str, str]
+    data: bytes = field(repr=False)
+
+    @property
+    def message_id(self) -> str | None:
+        """The id under which it was published."""
+        return self.headers.get("Nats-Msg-Id")
+
+
+class StreamUnavailable(Exception):
+    """A stream did not answer although the reader may read it: down, electing, or not provisioned."""
+
+
+async def last(js: JetStreamContext, stream: str, subject: str) -> Stored | None:
+    """Return the newest message of one subject, or None when the stream holds none."""
+    return await _get_one(js, stream, f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
+
+
+async def at(js: JetStreamContext, stream: str, seq: int) -> Stored | None:
+    """Return the message at one sequence, or None when it is gone or not written yet."""
+    return await _get_one(js, stream, f"$JS.API.DIRECT.GET.{stream}", json.dumps({"seq": seq}).encode())
+
+
+async def read_all(
+    js: JetStreamContext, stream: str, filter_subject: str, start_seq: int = 1, last_seq: int | None = None
+) -> AsyncIterator[Stored]:
+    """Yield the messages of a subject pattern in stream order, from start_seq to last_seq or to the end found.
+
+    Memory is bounded by one batch. A lost connection is waited for and reading goes on behind the last message
+    yielded, so that nothing comes twice.
+    """
+    client = client_of(js)
+    # One inbox for the whole reading; its last token numbers the batch, so that late answers are told apart.
+    inbox = client.new_inbox()
+    subscription = await client.subscribe(f"{inbox}.*", pending_msgs_limit=-1, pending_bytes_limit=-1)
+    next_seq, batch, missed = max(start_seq, 1), 0, 0
+    try:
+        while last_seq is None or next_seq <= last_seq:
+            batch += 1
+            reply = f"{inbox}.{batch}"
+            request = {
+                "seq": next_seq,
+                "next_by_subj": filter_subject,
+                "batch": BATCH_MESSAGES,
+                "max_bytes": BATCH_BYTES,
+            }
+            subject = f"$JS.API.DIRECT.GET.{stream}"
+            await client.publish(subject, json.dumps(request).encode(), reply=reply)
+            try:
+                async for stored in _batch(subscription, reply, stream):
+                    missed = 0
+                    if last_seq is not None and stored.seq > last_seq:
+                        return
+                    next_seq = stored.seq + 1
+                    yield stored
+            except _EndOfStream:
+                return
+            except (nats.errors.TimeoutError, StreamUnavailable) as error:
+                raise_if_refused(client, subject)
+                missed += 1
+                if missed >= READ_ATTEMPTS_MAX:
+                    raise StreamUnavailable(
+                        f"stream {stream}: no answer for {filter_subject!r} from sequence {next_seq} "
+                        f"in {READ_ATTEMPTS_MAX} attempts of {READ_TIMEOUT_SECONDS} s; look at the server's health"
+                    ) from error
+                await asyncio.sleep(READ_RETRY_SECONDS)
+    finally:
+        await _leave(client, subscription)
+
+
+class _EndOfStream(Exception):
+    """Nothing is left behind the sequence asked for."""
+
+
+async def _batch(subscription: Subscription, reply: str, stream: str) -> AsyncIterator[Stored]:
+    """Yield one batch; _EndOfStream when it was the last, StreamUnavailable when nobody answers."""
+    while True:
+        message = await subscription.next_msg(timeout=READ_TIMEOUT_SECONDS)
+        if message.subject != reply:
+            continue
+        headers = message.headers or {}
+        if _SEQUENCE in headers:
+            yield _stored(message)
+            continue
+        match headers.get(_STATUS):
+            case "204":  # end of the batch
+                if int(headers.get("Nats-Num-Pending", "0")) == 0:
+                    raise _EndOfStream
+                return
+            case "404":  # nothing at or behind the sequence
+                raise _EndOfStream
+            case status:
+                raise StreamUnavailable(f"stream {stream}: status {status} {headers.get('Description', '')}")
+
+
+async def _get_one(js: JetStreamContext, stream: str, subject: str, body: bytes) -> Stored | None:
+    client = client_of(js)
+    failure: Exception | None = None
+    for attempt in range(READ_ATTEMPTS_MAX):
+        if attempt:
+            await asyncio.sleep(READ_RETRY_SECONDS)
+        try:
+            message = await client.request(subject, body, timeout=READ_TIMEOUT_SECONDS)
+        except (nats.errors.TimeoutError, nats.errors.NoRespondersError) as error:
+            raise_if_refused(client, subject)
+            failure = error
+            continue
+        headers = message.headers or {}
+        if _SEQUENCE in headers:
+            return _stored(message)
+        if headers.get(_STATUS) == _NONE_FOUND:
+            return None
+        raise StreamUnavailable(f"stream {stream}: status {headers.get(_STATUS)} for {subject}")
+    raise StreamUnavailable(
+        f"stream {stream}: no answer on {subject} in {READ_ATTEMPTS_MAX} attempts; look at the server's health"
+    ) from failure
+
+
+def _stored(message: Msg) -> Stored:
+    headers = message.headers or {}
+    return Stored(
+        subject=headers["Nats-Subject"],
+        seq=int(headers["Nats-Sequence"]),
+        time=_time(headers["Nats-Time-Stamp"]),
+        headers={name: value for name, value in headers.items() if name not in _SERVER_HEADERS},
+        data=message.data,
+    )
+
+
+def _time(text: str) -> datetime:
+    """Read the server's nanosecond time; Python keeps microseconds."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+    return moment.replace(microsecond=int(fraction[:6].ljust(6, "0"))) if fraction else moment
+
+
+async def _leave(client: Client, subscription: Subscription) -> None:
+    if not client.is_closed:
+        await subscription.unsubscribe()

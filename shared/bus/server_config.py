@@ -1,0 +1,147 @@
+"""Writes the NATS server's configuration text from the table: accounts, users, permissions, limits.
+
+It decides no permission (the table does) and starts no server. The text holds passwords: whoever writes it to
+disk does so with mode 0600.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from shared.bus.topology import (
+    FILE_STORE_BYTES_MAX,
+    HOUSE,
+    HOUSE_USERS,
+    MEMORY_STORE_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    PEOPLE,
+    REQUESTS,
+    Permissions,
+    Role,
+    permissions_of_house_user,
+    permissions_of_person,
+)
+
+CLIENT_PENDING_BYTES_MAX: Final = 64 * 2**20
+"""What the server queues for one slow client before it cuts the connection."""
+CONNECTIONS_MAX: Final = 1000
+LAME_DUCK_SECONDS: Final = 30
+"""The shortest the server accepts: how long connections take to leave before a planned restart."""
+LAME_DUCK_GRACE_SECONDS: Final = 5
+PASSWORD_CHARACTERS_MIN: Final = 16
+
+_QUOTABLE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A human, or a program acting for one, with its own user in the people's account."""
+
+    name: str
+    roles: frozenset[Role]
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the server listens; port -1 lets the system choose and the ports file tells."""
+
+    host: str = "127.0.0.1"
+    port: int = -1
+    monitoring_host: str = "127.0.0.1"
+    monitoring_port: int = -1
+
+
+def render_server_config(
+    *,
+    passwords: Mapping[str, str],
+    people: Sequence[Person],
+    store_dir: Path,
+    ports_dir: Path | None = None,
+    listen: Listen = Listen(),
+    server_name: str = "aether",
+) -> str:
+    """Return the configuration of one server; ValueError names what is missing, too short or not quotable.
+
+    `passwords` has one entry for each user of the services' account, plain or bcrypt.
+    """
+    missing = [user for user in HOUSE_USERS if user not in passwords]
+    if missing:
+        raise ValueError(f"no password given for the bus users {', '.join(missing)}; give one for each of HOUSE_USERS")
+    names = [person.name for person in people]
+    taken = sorted({name for name in names if names.count(name) > 1 or name in HOUSE_USERS})
+    if taken:
+        raise ValueError(f"user names must be unique and not those of services: {', '.join(taken)}")
+    house = [_user(user, passwords[user], permissions_of_house_user(user)) for user in HOUSE_USERS]
+    outside = [
+        _user(person.name, person.password, permissions_of_person(person.name, person.roles)) for person in people
+    ]
+    exports = [f"{{ service: {_quote(row.subject)}, accounts: [{PEOPLE}] }}" for row in REQUESTS]
+    # share: true makes the server itself write who asks into the request, over anything the asker put there.
+    imports = [
+        f"{{ service: {{ account: {HOUSE}, subject: {_quote(row.subject)} }}, share: true }}" for row in REQUESTS
+    ]
+    lines = [
+        f"server_name: {_quote(server_name)}",
+        f"host: {_quote(listen.host)}",
+        f"port: {listen.port}",
+        f"http: {_quote(f'{listen.monitoring_host}:{listen.monitoring_port}')}",
+        *([f"ports_file_dir: {_quote(str(ports_dir))}"] if ports_dir is not None else []),
+        f"max_payload: {MESSAGE_BYTES_MAX}",
+        f"max_pending: {CLIENT_PENDING_BYTES_MAX}",
+        f"max_connections: {CONNECTIONS_MAX}",
+        f'lame_duck_duration: "{LAME_DUCK_SECONDS}s"',
+        f'lame_duck_grace_period: "{LAME_DUCK_GRACE_SECONDS}s"',
+        "jetstream {",
+        f"  store_dir: {_quote(str(store_dir))}",
+        f"  max_memory_store: {MEMORY_STORE_BYTES_MAX}",
+        f"  max_file_store: {FILE_STORE_BYTES_MAX}",
+        "  # An acknowledged message is on the disk; without this it is in a cache for up to two minutes.",
+        "  sync_interval: always",
+        "}",
+        "accounts {",
+        f"  {HOUSE} {{",
+        "    jetstream: enabled",
+        *_block("users", house),
+        *_block("exports", exports),
+        "  }",
+        f"  {PEOPLE} {{",
+        *_block("users", outside),
+        *_block("imports", imports),
+        "  }",
+        "  SYS { users: [] }",
+        "}",
+        "system_account: SYS",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _block(name: str, rows: Sequence[str]) -> list[str]:
+    return [f"    {name}: [", *(f"      {row}" for row in rows), "    ]"]
+
+
+def _user(name: str, password: str, permissions: Permissions) -> str:
+    if len(password) < PASSWORD_CHARACTERS_MIN:
+        raise ValueError(
+            f"the password of {name} has {len(password)} characters, at least {PASSWORD_CHARACTERS_MIN} are needed"
+        )
+    allowed = f"publish: {_only(permissions.publish)}, subscribe: {_only(permissions.subscribe)}"
+    if permissions.may_respond:
+        # One answer a request, within a minute: enough for every request subject, too little to be a channel.
+        allowed += ', allow_responses: { max: 1, expires: "1m" }'
+    return f"{{ user: {_quote(name)}, password: {_quote(password)}, permissions: {{ {allowed} }} }}"
+
+
+def _only(subjects: Sequence[str]) -> str:
+    # An empty allow list would mean "everything" to the server.
+    if not subjects:
+        return '{ deny: [">"] }'
+    return f"{{ allow: [{', '.join(_quote(subject) for subject in subjects)}] }}"
+
+
+def _quote(text: str) -> str:
+    if not _QUOTABLE.fullmatch(text):
+        raise ValueError("a server setting may hold printable ASCII characters only, and one was empty or held others")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,96 @@
+"""Commands: what people ask of the house, and what one step of a run asks of the next."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from shared.events.documents import FailureNote
+from shared.events.model import Document, Event
+from shared.policy.approval import SignedApproval
+
+# --- from people, by request and reply ------------------------------------------------------------------------------
+
+
+class RequestRun(Document):
+    """Body of `aether.run.request`."""
+
+    connector: str
+    mode: Literal["dry-run", "apply"]
+
+
+class DecideRun(Document):
+    """Body of `aether.run.approve` and `aether.run.reject`: the signed decision."""
+
+    signed: SignedApproval
+
+
+class NameRun(Document):
+    """Body of `aether.run.cancel` and `aether.run.resume`."""
+
+    run: str
+    reason: str = ""
+
+
+class Reply(Document):
+    """Answer to every command of a person: accepted with the run's id and state, or refused with the reason."""
+
+    is_accepted: bool
+    run: str | None = None
+    status: str | None = None
+    refusal: FailureNote | None = None
+
+
+# --- from one step to the next, on CORE -----------------------------------------------------------------------------
+
+
+class ReadSide(Event):
+    """Read one side of one entity and normalise it."""
+
+    event_type: ClassVar[str] = "aether.extract.read.v1"
+    run: str
+    side: Literal["source", "target"]
+    entity: str
+
+
+class DiffPartition(Event):
+    """Compare one partition of the run's snapshots."""
+
+    event_type: ClassVar[str] = "aether.diff.partition.v1"
+    run: str
+    partition: int
+
+
+class DraftPlan(Event):
+    """Every partition is compared: judge, order and seal the plan."""
+
+    event_type: ClassVar[str] = "aether.plan.draft.v1"
+    run: str
+
+
+class ApplyPlan(Event):
+    """Carry out what was approved; or go on with it."""
+
+    event_type: ClassVar[str] = "aether.apply.plan.v1"
+    run: str
+    ordinal: int
+    """1 for the first time, one more for each resume."""
+
+
+def read_side_subject(run: str, side: str, entity: str) -> str:
+    """Where the command to read one side lies."""
+    return f"cmd.extract.{run}.{side}.{entity}"
+
+
+def diff_partition_subject(run: str, partition: int) -> str:
+    """Where the command to compare one partition lies."""
+    return f"cmd.diff.{run}.{partition}"
+
+
+def draft_plan_subject(run: str) -> str:
+    """Where the command to draft the plan lies."""
+    return f"cmd.plan.{run}"
+
+
+def apply_plan_subject(run: str) -> str:
+    """Where the command to apply lies."""
+    return f"cmd.apply.{run}"

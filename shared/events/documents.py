@@ -1,0 +1,31 @@
+"""Documents that several events carry: certificates' references, refusals, failures."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.errors import AetherError
+from shared.events.model import Document
+
+
+class FailureNote(Document):
+    """Why something stopped: a code of the catalogue and one sentence without personal values."""
+
+    code: str
+    text: str
+
+    @classmethod
+    def of(cls, error: AetherError) -> FailureNote:
+        """The note for an error of the house."""
+        return cls(code=error.code, text=error.message)
+
+
+class PartitionManifest(Document):
+    """The batches of one partition of a snapshot."""
+
+    partition: str
+    """The last token of the subject: a number, `unkeyed` (target records without our key) or `quarantine`."""
+    messages: int = Field(ge=0)
+    rows: int = Field(ge=0)
+    sha256: str
+    """Hex digest over the digests of the messages, in order."""

@@ -1,0 +1,80 @@
+"""The wrapping of an event on the bus: CloudEvents 1.0 in NATS binary mode, a trace context, a message id.
+
+The body is the event's JSON and nothing else; everything about it stands in headers. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from shared.clock import to_text
+from shared.errors import StopRun
+from shared.events.model import Event
+
+SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/json"
+MESSAGE_ID = "Nats-Msg-Id"
+TRACE_PARENT = "traceparent"
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+class Undecodable(StopRun):
+    """A message that is not what its headers or its subject say."""
+
+
+def headers_of(
+    event: Event, *, message_id: str, source: str, subject: str, time: datetime, traceparent: str | None = None
+) -> dict[str, str]:
+    """The headers of one event.
+
+    `source` is the program (`/services/differ`), `subject` the run or other thing it is about. The CloudEvents id is
+    the message id: a message stored once has one id, however often it was sent.
+    """
+    headers = {
+        "ce-specversion": SPEC_VERSION,
+        "ce-id": message_id,
+        "ce-type": event.event_type,
+        "ce-source": source,
+        "ce-subject": subject,
+        "ce-time": to_text(time),
+        "Content-Type": CONTENT_TYPE,
+        MESSAGE_ID: message_id,
+    }
+    if traceparent is not None:
+        headers[TRACE_PARENT] = traceparent
+    return headers
+
+
+def body_of(event: Event) -> bytes:
+    """The body of one event: its JSON."""
+    return event.model_dump_json().encode()
+
+
+def decode(expected: type[EventT], *, data: bytes, headers: Mapping[str, str] | None, subject: str) -> EventT:
+    """The event in a message; `Undecodable` with what was wrong (never with a value of the body)."""
+    found = (headers or {}).get("ce-type")
+    if found != expected.event_type:
+        raise Undecodable(
+            "SYS_UNDECODABLE",
+            f"message on {subject}: header ce-type is {found!r}, expected {expected.event_type!r}",
+            subject=subject,
+        )
+    try:
+        return expected.model_validate_json(data)
+    except ValidationError as error:
+        raise Undecodable("SYS_UNDECODABLE", f"message on {subject}: {what_is_wrong(error)}", subject=subject) from None
+
+
+def what_is_wrong(error: ValidationError) -> str:
+    """The faults of a body in one line: places and reasons, never the values."""
+    faults = [
+        f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    ]
+    more = error.error_count() - len(faults)
+    return "; ".join(faults) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,266 @@
+"""Facts: what happened, in the past tense. They hold no personal value."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from shared.events.documents import FailureNote, PartitionManifest
+from shared.events.model import Document, Event
+from shared.policy.approval import SignedApproval
+from shared.policy.guard import SourceFigures
+from shared.records.certificate import Certificate
+from shared.run.counts import NineCounts
+
+
+class RunRequested(Event):
+    """A request was admitted."""
+
+    event_type: ClassVar[str] = "aether.run.requested.v1"
+    run: str
+    connector: str
+    connector_version: str
+    release_digest: str
+    mode: Literal["dry-run", "apply"]
+    requester: str | None
+
+
+class CommandRefused(Event):
+    """A command was refused."""
+
+    event_type: ClassVar[str] = "aether.command.refused.v1"
+    command: str
+    run: str | None
+    actor: str | None
+    """The identity the bus asserted."""
+    refusal: FailureNote
+
+
+class UnmappedId(Document):
+    """An id that a mapping table does not hold, and on how many rows it stands."""
+
+    table: str
+    value: str
+    rows: int = Field(ge=1)
+
+
+class SnapshotRead(Event):
+    """One side of one entity was read and its batches lie on the bus; or it could not be read whole."""
+
+    event_type: ClassVar[str] = "aether.snapshot.read.v1"
+    run: str
+    side: Literal["source", "target"]
+    entity: str
+    attempt: str
+    certificates: tuple[Certificate, ...]
+    """One for every source read whole; the target has one or none."""
+    sources: tuple[SourceFigures, ...]
+    incomplete: FailureNote | None
+    """Why a certificate is missing."""
+    target_serial: int = Field(ge=0)
+    """Sequence of the last apply that had begun on the target before the reading; 0 when there was none."""
+    records: int = Field(ge=0)
+    quarantined: int = Field(ge=0)
+    quarantined_by_code: dict[str, int]
+    unmapped: tuple[UnmappedId, ...]
+    out_of_scope: int = Field(ge=0)
+    partitions: tuple[PartitionManifest, ...]
+    started_at: str
+    seconds: float = Field(ge=0)
+    memory_peak_mb: int = Field(ge=0)
+    """Largest resident size of the reading process so far."""
+
+
+class PartitionDiffed(Event):
+    """One partition was compared; its changes lie on pages."""
+
+    event_type: ClassVar[str] = "aether.partition.diffed.v1"
+    run: str
+    partition: int
+    entity: str
+    changes: int = Field(ge=0)
+    changes_by_class: dict[str, int]
+    null_outs: int = Field(ge=0)
+    ambiguous: int = Field(ge=0)
+    removals_suppressed: int = Field(ge=0)
+    desired: int = Field(ge=0)
+    live_managed: int = Field(ge=0)
+    quarantined_kept: int = Field(ge=0)
+    """Target records left alone because their source row is in quarantine."""
+    pages: tuple[StoredPage, ...]
+    seconds: float = Field(ge=0)
+    memory_peak_mb: int = Field(ge=0)
+
+
+class StoredPage(Document):
+    """Where a page of changes lies and what it must be."""
+
+    subject: str
+    sha256: str
+    changes: int = Field(ge=1)
+
+
+class PlanDrafted(Event):
+    """The plan stands."""
+
+    event_type: ClassVar[str] = "aether.plan.drafted.v1"
+    run: str
+    plan_digest: str
+    content_digest: str
+    verdict_digest: str
+    verdict_level: str
+    verdict_lines: tuple[str, ...]
+    changes: int = Field(ge=0)
+    changes_by_class: dict[str, int]
+    approvals_needed: int
+    expires_at: str
+    seconds: float = Field(ge=0)
+    memory_peak_mb: int = Field(ge=0)
+
+
+class PlanDecided(Event):
+    """A person approved or rejected the plan."""
+
+    event_type: ClassVar[str] = "aether.plan.decided.v1"
+    run: str
+    signed: SignedApproval
+    is_final: bool
+    """False while a further approver is needed."""
+
+
+class RunCancelled(Event):
+    """A person asked that the run end."""
+
+    event_type: ClassVar[str] = "aether.run.cancelled.v1"
+    run: str
+    actor: str | None
+    reason: str
+
+
+class RunResumed(Event):
+    """A person asked that a paused run go on."""
+
+    event_type: ClassVar[str] = "aether.run.resumed.v1"
+    run: str
+    actor: str | None
+    reason: str
+
+
+class ApplyRefused(Event):
+    """The applier refused a plan before the first write."""
+
+    event_type: ClassVar[str] = "aether.apply.refused.v1"
+    run: str
+    refusal: FailureNote
+
+
+class ApplyStarted(Event):
+    """An applier holds the target and has found the plan to be the approved one."""
+
+    event_type: ClassVar[str] = "aether.apply.started.v1"
+    run: str
+    target: str
+    fencing_token: int
+    plan_digest: str
+    planned: int
+
+
+class ApplyPaused(Event):
+    """Applying stopped at a change and waits."""
+
+    event_type: ClassVar[str] = "aether.apply.paused.v1"
+    run: str
+    reason: FailureNote
+    counts: NineCounts
+
+
+class ApplyFinished(Event):
+    """Every change has its outcome."""
+
+    event_type: ClassVar[str] = "aether.apply.finished.v1"
+    run: str
+    target: str
+    status: str
+    counts: NineCounts
+    counts_by_code: dict[str, int]
+    seconds: float = Field(ge=0)
+    retries: int = Field(ge=0)
+    rate_limited: int = Field(ge=0)
+    memory_peak_mb: int = Field(ge=0)
+
+
+class IntentRecorded(Event):
+    """A write is about to be sent. On LEDGER, under the change's subject."""
+
+    event_type: ClassVar[str] = "aether.change.intended.v1"
+    run: str
+    change_id: str
+    fencing_token: int
+    attempt: int = Field(ge=1)
+
+
+Result = Literal[
+    "applied",
+    "noop_already",
+    "stale_skipped",
+    "dependency_skipped",
+    "deferred",
+    "quarantined",
+    "failed",
+    "not_attempted",
+]
+
+
+class OutcomeRecorded(Event):
+    """What became of a change. On LEDGER, under the change's subject."""
+
+    event_type: ClassVar[str] = "aether.change.concluded.v1"
+    run: str
+    change_id: str
+    fencing_token: int
+    result: Result
+    code: str | None = None
+    """Code of the catalogue unless applied."""
+    target_id: str | None = None
+    is_read_back: bool = False
+    """Whether the outcome was learned by reading the target and not from the answer to the write."""
+    tries: int = Field(default=1, ge=0)
+
+
+class TargetFenced(Event):
+    """The fence of a target: the lease token under which intents may be written from now on. On LEDGER."""
+
+    event_type: ClassVar[str] = "aether.target.fenced.v1"
+    target: str
+    run: str
+    fencing_token: int
+
+
+class RunSealed(Event):
+    """The auditor has the whole run in its log."""
+
+    event_type: ClassVar[str] = "aether.run.sealed.v1"
+    run: str
+    connector: str
+    connector_version: str
+    mode: str
+    status: str
+    plan_digest: str | None
+    verdict_digest: str | None
+    approvers: tuple[str, ...]
+    counts: NineCounts
+    counts_by_class: dict[str, int]
+    counts_by_code: dict[str, int]
+    phases: dict[str, float]
+    """Seconds spent in each state."""
+    first_entry: int
+    last_entry: int
+
+
+PartitionDiffed.model_rebuild()
+
+
+def apply_started_subject(target: str) -> str:
+    """Where the applies of a target are told; the last one's sequence is the target's serial."""
+    return f"evt.applier.apply_started.{target}"

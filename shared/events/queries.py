@@ -1,0 +1,200 @@
+"""Questions about what the auditor knows, by request and reply under `aether.query.`, and their answers.
+
+Answers hold no personal value: changed values are masked before they leave the auditor.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.events.documents import FailureNote
+from shared.events.model import Document
+from shared.policy.guard import VerdictLine
+from shared.run.counts import NineCounts
+from shared.run.state import PhaseTime, PlanSummary
+
+RUNS_MAX = 200
+CHANGES_MAX = 200
+ENTRIES_MAX = 500
+"""Largest number of rows of one answer, so that an answer fits in one message."""
+
+
+class RunsQuery(Document):
+    """Body of `aether.query.runs`: the newest runs first."""
+
+    connector: str | None = None
+    limit: int = Field(default=20, ge=1, le=RUNS_MAX)
+
+
+class RunView(Document):
+    """One run as people see it."""
+
+    run: str
+    connector: str
+    connector_version: str
+    mode: str
+    status: str
+    requester: str | None
+    requested_at: str
+    changed_at: str
+    plan: PlanSummary | None
+    approvers: tuple[str, ...]
+    counts: NineCounts | None
+    """While a run is applying: what is concluded so far, the rest as not_attempted or unknown."""
+    failure: FailureNote | None
+    is_sealed: bool
+    """Whether the whole run is in the audit log under a signed checkpoint."""
+
+
+class RunsAnswer(Document):
+    """Answer to `RunsQuery`."""
+
+    runs: tuple[RunView, ...]
+
+
+class RunQuery(Document):
+    """Body of `aether.query.run`."""
+
+    run: str
+
+
+class SnapshotView(Document):
+    """What was read of one side of one entity."""
+
+    side: Literal["source", "target"]
+    entity: str
+    is_certified: bool
+    rows: dict[str, int]
+    """Rows by source."""
+    records: int
+    quarantined: int
+    quarantined_by_code: dict[str, int]
+    unmapped: tuple[str, ...]
+    """`table: value (rows)` for each id that a mapping table does not hold."""
+    incomplete: FailureNote | None
+    seconds: float
+    memory_peak_mb: int
+
+
+class DeadLetterView(Document):
+    """A message that no service could take."""
+
+    stream: str
+    seq: int
+    subject: str
+    service: str
+    code: str
+    reason: str
+    at: str
+
+
+class RunAnswer(Document):
+    """Answer to `RunQuery`; `run` is None when there is no such run."""
+
+    run: RunView | None
+    phases: tuple[PhaseTime, ...] = ()
+    snapshots: tuple[SnapshotView, ...] = ()
+    verdict: tuple[VerdictLine, ...] = ()
+    counts_by_code: dict[str, int] = Field(default_factory=dict)
+    refusals: tuple[FailureNote, ...] = ()
+    """Commands and applies of this run that were refused."""
+    dead_letters: tuple[DeadLetterView, ...] = ()
+    summary: dict[str, Any] | None = None
+    """The sealed summary (`RunSealed`), once there is one."""
+
+
+class PlanQuery(Document):
+    """Body of `aether.query.plan`: a part of a plan's changes in change-id order."""
+
+    run: str
+    change_class: str | None = None
+    offset: int = Field(default=0, ge=0)
+    limit: int = Field(default=50, ge=1, le=CHANGES_MAX)
+
+
+class MaskedField(Document):
+    """One changed field; personal values show their first sign and length only."""
+
+    name: str
+    before: str | None
+    after: str | None
+    cause: str
+
+
+class ChangeView(Document):
+    """One change as a reviewer sees it."""
+
+    change_id: str
+    change_class: str
+    entity: str
+    key: str
+    fields: tuple[MaskedField, ...]
+    result: str | None = None
+    code: str | None = None
+
+
+class PlanAnswer(Document):
+    """Answer to `PlanQuery`; `plan` is None when the run has none (yet)."""
+
+    run: str
+    plan: PlanSummary | None
+    verdict: tuple[VerdictLine, ...] = ()
+    excluded: int = 0
+    total: int = 0
+    """Changes of the asked class, or of all."""
+    changes: tuple[ChangeView, ...] = ()
+
+
+class EntriesQuery(Document):
+    """Body of `aether.query.entries`: audit entries by index."""
+
+    first: int = Field(default=0, ge=0)
+    limit: int = Field(default=ENTRIES_MAX, ge=1, le=ENTRIES_MAX)
+
+
+class EntriesAnswer(Document):
+    """Answer to `EntriesQuery`."""
+
+    entries: tuple[dict[str, Any], ...]
+    size: int
+    """Entries in the log when the answer was made."""
+
+
+class CheckpointsQuery(Document):
+    """Body of `aether.query.checkpoints`: signed checkpoints from the first asked for on, oldest first."""
+
+    first: int = Field(default=0, ge=0)
+    limit: int = Field(default=ENTRIES_MAX, ge=1, le=ENTRIES_MAX)
+
+
+class CheckpointsAnswer(Document):
+    """Answer to `CheckpointsQuery`."""
+
+    checkpoints: tuple[str, ...]
+    total: int
+    verifier_key: str
+    """As the auditor states it; a verifier uses the key it was given another way and compares."""
+
+
+class HealthQuery(Document):
+    """Body of `aether.query.health`."""
+
+
+class HealthAnswer(Document):
+    """How the record stands."""
+
+    entries: int
+    checkpoints: int
+    lag: dict[str, int]
+    """Messages of each stream that are not in the log yet."""
+    dead_letters: tuple[DeadLetterView, ...]
+    """The newest."""
+    dead_letters_total: int
+
+
+class QueryRefused(Document):
+    """Answer to a question that cannot be read."""
+
+    refusal: FailureNote

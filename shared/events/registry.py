@@ -1,0 +1,39 @@
+"""Every event type there is, by its name; from it the schemas, the documents and the decoding of mixed streams."""
+
+from __future__ import annotations
+
+from shared.events import commands, facts
+from shared.events.model import Event
+from shared.plan.document import Plan, PlanPage
+from shared.run.active import ConnectorActive
+from shared.run.state import RunState
+
+EVENTS: dict[str, type[Event]] = {
+    event.event_type: event
+    for event in (
+        RunState,
+        ConnectorActive,
+        Plan,
+        PlanPage,
+        commands.ReadSide,
+        commands.DiffPartition,
+        commands.DraftPlan,
+        commands.ApplyPlan,
+        facts.RunRequested,
+        facts.CommandRefused,
+        facts.SnapshotRead,
+        facts.PartitionDiffed,
+        facts.PlanDrafted,
+        facts.PlanDecided,
+        facts.RunCancelled,
+        facts.RunResumed,
+        facts.ApplyRefused,
+        facts.ApplyStarted,
+        facts.ApplyPaused,
+        facts.ApplyFinished,
+        facts.IntentRecorded,
+        facts.OutcomeRecorded,
+        facts.TargetFenced,
+        facts.RunSealed,
+    )
+}

@@ -1,0 +1,197 @@
+"""The catalogue of failures: every code the house may report, what it means and who acts on it.
+
+A code outside the catalogue cannot be raised. Text is for the operator; no entry names a person or a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["info", "warning", "error", "critical"]
+Owner = Literal["data steward", "district admin", "vendor", "platform"]
+Category = Literal[
+    "transient",
+    "rate_limited",
+    "unknown_outcome",
+    "auth",
+    "conflict",
+    "not_found",
+    "validation",
+    "capacity",
+    "config",
+    "contract",
+    "internal",
+    "refusal",
+    "completeness",
+]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One entry of the catalogue."""
+
+    code: str
+    """`PHASE_NAME`; the phase is SRC, CTR, NRM, MAT, DIF, GRD, APV, APL, VER, AUD, SCH or SYS."""
+    severity: Severity
+    category: Category
+    is_retryable: bool
+    owner: Owner
+    text: str
+    action: str
+
+
+class UnknownFailureCode(KeyError):
+    """A code that the catalogue does not hold; a defect of ours."""
+
+
+def _entry(
+    code: str, severity: Severity, category: Category, owner: Owner, text: str, action: str, *, retry: bool = False
+) -> Failure:
+    return Failure(
+        code=code, severity=severity, category=category, is_retryable=retry, owner=owner, text=text, action=action
+    )
+
+
+_ENTRIES = (
+    # Reading a system
+    _entry("SRC_UNREACHABLE", "error", "transient", "district admin", "The system does not answer.",
+           "Check the address, the network and whether the system is up; then run again.", retry=True),
+    _entry("SRC_AUTH", "error", "auth", "district admin", "The system refused our credential.",
+           "Renew the credential of the connection; then run again."),
+    _entry("SRC_RATE_LIMITED", "warning", "rate_limited", "vendor", "The system asks us to slow down.",
+           "Nothing to do unless it goes on for hours; then lower the rate of the connection.", retry=True),
+    _entry("SRC_INCOMPLETE", "error", "completeness", "district admin", "The read was not complete.",
+           "Look at what the certificate misses. No removals are planned until a complete read succeeds."),
+    _entry("SRC_WRONG_SHAPE", "error", "contract", "vendor", "The system answered in another shape than agreed.",
+           "Compare the answer with the system's description; a login page often means a wrong address."),
+    _entry("SRC_CONFIG", "error", "config", "district admin", "The connection is not set up right.",
+           "Correct the connection's settings as the message says."),
+    # Contract
+    _entry("CTR_INVALID", "error", "config", "data steward", "The connector definition is not valid.",
+           "Correct the definition at the file, line and column named."),
+    _entry("CTR_UNKNOWN", "error", "config", "data steward", "There is no connector of that name.",
+           "Use one of the names that `aether connector list` prints."),
+    _entry("CTR_DRAFT", "error", "refusal", "data steward", "A draft or retired connector cannot be applied.",
+           "Ask for a dry-run, or activate a release of the connector."),
+    # Normalising, one record at a time
+    _entry("NRM_MISSING_KEY", "warning", "validation", "data steward", "A source row has no key.",
+           "Give the record its id in the system of record."),
+    _entry("NRM_MISSING_REQUIRED", "warning", "validation", "data steward", "A required field is empty.",
+           "Fill the field in the system of record."),
+    _entry("NRM_BAD_FORMAT", "warning", "validation", "data steward", "A value has not the form the contract asks for.",
+           "Correct the value in the system of record."),
+    _entry("NRM_UNMAPPED", "warning", "validation", "data steward", "An id is not in the mapping table.",
+           "Add the id to the table and release the connector, or correct it in the system of record."),
+    _entry("NRM_BLOCKED_UNMAPPED", "error", "config", "data steward", "An id that must be mapped is not in the table.",
+           "Add the id to the mapping table and release the connector."),
+    _entry("NRM_SCHEMA_DRIFT", "error", "contract", "data steward", "The source has no longer the agreed shape.",
+           "Compare the columns named with the source; correct the source or release a new contract."),
+    # Matching
+    _entry("MAT_DUPLICATE_KEY", "warning", "validation", "data steward", "Several records claim one key.",
+           "Decide in the system of record which is right."),
+    _entry("MAT_AMBIGUOUS", "warning", "validation", "data steward", "A record matches several target records.",
+           "Join or mark the target records, so that one remains."),
+    # Diff and plan
+    _entry("DIF_SNAPSHOT_GONE", "error", "internal", "platform", "Stored batches of the run are missing or altered.",
+           "Run again. If it happens twice, look at the store of the bus."),
+    # Guard
+    _entry("GRD_SOURCE_ZERO", "critical", "refusal", "district admin", "The source returned nothing.",
+           "Find out why the source is empty. Nothing is changed."),
+    _entry("GRD_SOURCE_FELL", "error", "refusal", "district admin", "The source has far fewer records than last time.",
+           "Confirm with the owner of the source, then approve with override or reject."),
+    _entry("GRD_SOURCE_GREW", "warning", "refusal", "district admin", "The source has far more records than last time.",
+           "Confirm with the owner of the source, then approve with override or reject."),
+    _entry("GRD_TARGET_UNKNOWN", "critical", "completeness", "district admin", "The target's present state is not known.",
+           "Make the read of the target succeed. Nothing is changed until then."),
+    _entry("GRD_NO_CERTIFICATE", "warning", "completeness", "district admin",
+           "A source could not be read completely; removals are left out.",
+           "Make the read of the source succeed; removals come with the next complete run."),
+    _entry("GRD_LIMIT", "error", "refusal", "district admin", "The plan holds more changes than the limit allows.",
+           "Review the plan; approve with override, or reject and correct the source."),
+    _entry("GRD_QUARANTINE", "warning", "refusal", "data steward", "Too many records are in quarantine.",
+           "Look through the quarantine; correct the source or the mapping tables."),
+    _entry("GRD_FAILED", "critical", "internal", "platform", "The guard itself failed; the plan is blocked.",
+           "Report it. Nothing is changed."),
+    # Requests and approval
+    _entry("APV_MALFORMED", "error", "refusal", "district admin", "The command cannot be read.",
+           "Send the fields the message names."),
+    _entry("APV_UNKNOWN_RUN", "error", "refusal", "district admin", "There is no such run.",
+           "Use a run id that `aether runs` prints."),
+    _entry("APV_OVERLAP", "warning", "refusal", "district admin", "Another run of the connector is under way.",
+           "Wait for it or cancel it."),
+    _entry("APV_WRONG_STATE", "error", "refusal", "district admin", "The run is not in a state that allows this.",
+           "Look at the run with `aether show`."),
+    _entry("APV_WRONG_DIGEST", "critical", "refusal", "district admin", "The digest is not that of the run's plan.",
+           "Review the plan again and approve the digest it shows."),
+    _entry("APV_OWN_REQUEST", "critical", "refusal", "district admin", "The requester cannot approve the own run.",
+           "Ask another approver."),
+    _entry("APV_NOT_AUTHORISED", "critical", "refusal", "district admin", "This identity may not do that.",
+           "Ask a person with the role, or have the role given."),
+    _entry("APV_UNATTRIBUTED", "error", "refusal", "district admin", "The command carries no identity.",
+           "Connect with the credentials of a person."),
+    _entry("APV_BAD_SIGNATURE", "critical", "refusal", "platform", "The approval's signature does not hold.",
+           "Nothing is written. Find out who altered the approval."),
+    _entry("APV_EXPIRED", "warning", "refusal", "district admin", "The plan or its approval has expired.",
+           "Run again and approve the new plan."),
+    _entry("APV_TWICE", "warning", "refusal", "district admin", "This identity has approved the plan already.",
+           "A second approver must be another person."),
+    _entry("APV_TOO_FEW", "critical", "refusal", "platform", "The plan has fewer approvals than its risk asks for.",
+           "Nothing is written. Have it approved by as many people as the plan asks for."),
+    # Applying
+    _entry("APL_PLAN_ALTERED", "critical", "refusal", "platform", "The stored plan is not the approved plan.",
+           "Nothing is written. Find out who altered it; run again."),
+    _entry("APL_VERDICT_DIFFERS", "critical", "refusal", "platform", "The guard's verdict is not the approved one.",
+           "Nothing is written. Run again; if it happens twice, report it."),
+    _entry("APL_STALE", "warning", "refusal", "district admin", "The plan is too old or the target has moved on.",
+           "Run again."),
+    _entry("APL_TARGET_BUSY", "warning", "transient", "district admin", "Another apply holds the target.",
+           "It goes on by itself when the other ends.", retry=True),
+    _entry("APL_LEASE_LOST", "error", "transient", "platform", "The applier lost its lease on the target.",
+           "Another applier goes on by itself.", retry=True),
+    _entry("APL_UNREACHABLE", "error", "transient", "vendor", "The target does not answer.",
+           "Check the target; then resume the run.", retry=True),
+    _entry("APL_RATE_LIMITED", "warning", "rate_limited", "vendor", "The target asks us to slow down.",
+           "Nothing to do; the run goes on by itself.", retry=True),
+    _entry("APL_UNKNOWN_OUTCOME", "error", "unknown_outcome", "vendor",
+           "A write was sent and no answer came; it is looked at before anything else.",
+           "If the run stays paused, check the target and resume.", retry=True),
+    _entry("APL_AUTH", "critical", "auth", "district admin", "The target refused our credential.",
+           "Renew the credential of the connection; then resume the run."),
+    _entry("APL_CONFLICT", "warning", "conflict", "data steward", "The target record is not what the plan saw.",
+           "It is planned anew in the next run."),
+    _entry("APL_REFUSED_RECORD", "warning", "validation", "data steward", "The target refused one record.",
+           "Correct the record as the target's message says."),
+    _entry("APL_WRONG_SHAPE", "error", "contract", "vendor", "The target answered in another shape than agreed.",
+           "The run is paused. Compare the answer with the target's description; then resume."),
+    _entry("APL_CONFIG", "error", "config", "district admin", "The target connection is not set up right.",
+           "Correct the connection's settings; then resume the run."),
+    _entry("APL_NOT_KEPT", "error", "contract", "vendor", "The target accepted a write and did not keep it.",
+           "Ask the vendor; the record is planned anew in the next run."),
+    _entry("APL_INTERNAL", "critical", "internal", "platform", "A defect of ours stopped a change.",
+           "Report it with the run id."),
+    # Audit
+    _entry("AUD_UNAVAILABLE", "critical", "transient", "platform", "The audit record cannot be written.",
+           "Nothing is applied until it can. Look at the bus and the auditor.", retry=True),
+    # The house
+    _entry("SYS_UNDECODABLE", "error", "contract", "platform", "A message on the bus cannot be read.",
+           "It lies in the dead letters with its reason."),
+    _entry("SYS_ILLEGAL_TRANSITION", "critical", "internal", "platform", "A run was asked to go where it cannot.",
+           "The transition was refused. Report it with the run id."),
+    _entry("SYS_HANDLER_FAILED", "critical", "internal", "platform", "A defect of ours stopped a step of the run.",
+           "The message lies in the dead letters with its reason. Report it with the run id."),
+    _entry("SYS_SECRET", "error", "config", "district admin", "A secret cannot be read.",
+           "Check the reference in the connection and the place it points to."),
+    _entry("SYS_CANCELLED", "info", "refusal", "district admin", "The run was cancelled.",
+           "Run again when wanted."),
+)  # fmt: skip
+
+CATALOGUE: dict[str, Failure] = {entry.code: entry for entry in _ENTRIES}
+
+
+def failure_of(code: str) -> Failure:
+    """The catalogue's entry; `UnknownFailureCode` for a code it does not hold."""
+    try:
+        return CATALOGUE[code]
+    except KeyError:
+        raise UnknownFailureCode(f"{code} is not in the catalogue of failures; add it to shared/failures.py") from None

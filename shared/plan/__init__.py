@@ -1,0 +1,1 @@
+"""The plan: finished changes and the digest that identifies them."""

@@ -1,0 +1,1 @@
+"""What a system must be: the port through which every outside system is met."""

@@ -1,0 +1,18 @@
+"""Where the batches of a snapshot lie on the bus. Pure."""
+
+from __future__ import annotations
+
+UNKEYED = "unkeyed"
+"""The partition of target records without our key: any desired record may match them."""
+QUARANTINE = "quarantine"
+"""The partition of quarantine items."""
+
+
+def batch_subject(*, run: str, side: str, entity: str, attempt: str, partition: str) -> str:
+    """The subject of the batches of one partition of one attempt."""
+    return f"snap.{run}.{side}.{entity}.{attempt}.{partition}"
+
+
+def snapshot_read_subject(*, run: str, side: str, entity: str) -> str:
+    """The subject of the fact that a side was read."""
+    return f"evt.extractor.snapshot_read.{run}.{side}.{entity}"

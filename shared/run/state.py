@@ -1,0 +1,115 @@
+"""Where a run stands: the one document under `run.<id>.state`, and the moves made on it.
+
+Pure. Whoever moves a run reads this document, makes the next one here and publishes it under the sequence it read;
+of two that try at once, one wins and the other decides again.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from shared.events.documents import FailureNote
+from shared.events.model import Document, Event
+from shared.policy.approval import SignedApproval
+from shared.run.counts import NineCounts
+from shared.run.states import RunStatus, check_move, is_terminal
+
+Mode = Literal["dry-run", "apply"]
+Side = Literal["source", "target"]
+
+
+class WorkItem(Document):
+    """One side of one entity that must be read before the run can go on."""
+
+    side: Side
+    entity: str
+    status: Literal["waiting", "ready", "incomplete"] = "waiting"
+    """`incomplete`: the read has no certificate; the run goes on without it, or not at all."""
+    attempt: str | None = None
+    """The attempt whose batches count; others under the same subject prefix are leftovers of a killed reader."""
+
+
+class PlanSummary(Document):
+    """What the run's document says of its plan."""
+
+    plan_digest: str
+    content_digest: str
+    verdict_digest: str
+    verdict_level: Literal["PASS", "WARN", "HOLD", "BLOCK"]
+    changes: int = Field(ge=0)
+    changes_by_class: dict[str, int]
+    approvals_needed: int
+    created_at: str
+    expires_at: str
+
+
+class PhaseTime(Document):
+    """When the run entered a state."""
+
+    status: RunStatus
+    at: str
+
+
+class RunState(Event):
+    """Where a run stands."""
+
+    event_type: ClassVar[str] = "aether.run.state.v1"
+
+    run: str
+    connector: str
+    connector_version: str
+    release_digest: str
+    mode: Mode
+    requester: str | None
+    """The identity the bus asserted for the request."""
+    status: RunStatus
+    changed_at: str
+    work: tuple[WorkItem, ...]
+    partitions: int = Field(ge=1)
+    partitions_done: tuple[int, ...] = ()
+    target: str
+    """Name of the target connection."""
+    plan: PlanSummary | None = None
+    approvals: tuple[SignedApproval, ...] = ()
+    cancel_requested_by: str | None = None
+    counts: NineCounts | None = None
+    failure: FailureNote | None = None
+    history: tuple[PhaseTime, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing follows any more."""
+        return is_terminal(self.status)
+
+    def moved(self, status: RunStatus, *, at: str, failure: FailureNote | None = None) -> RunState:
+        """The run in its next state; `StopRun` when the table of moves does not hold the step."""
+        check_move(self.run, self.status, status)
+        return self.model_copy(
+            update={
+                "status": status,
+                "changed_at": at,
+                "failure": failure,
+                "history": (*self.history, PhaseTime(status=status, at=at)),
+            }
+        )
+
+    def item(self, side: Side, entity: str) -> WorkItem:
+        """The work item of one side of one entity; `KeyError` when the run has none."""
+        for item in self.work:
+            if item.side == side and item.entity == entity:
+                return item
+        raise KeyError(f"run {self.run} reads no {side} of {entity}")
+
+    def with_item(self, changed: WorkItem) -> RunState:
+        """The run with one work item replaced."""
+        work = tuple(
+            changed if (item.side, item.entity) == (changed.side, changed.entity) else item for item in self.work
+        )
+        return self.model_copy(update={"work": work})
+
+
+def state_subject(run: str) -> str:
+    """The subject under which a run's document lies."""
+    return f"run.{run}.state"

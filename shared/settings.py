@@ -1,0 +1,28 @@
+"""What every program of the house is told by its environment, under `AETHER_…`.
+
+Secrets are references (`env:NAME`, `file:/path`), never values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that all services share."""
+
+    model_config = SettingsConfigDict(env_prefix="AETHER_", extra="ignore", frozen=True)
+
+    nats_url: str
+    """Address of the bus without credentials, e.g. `nats://127.0.0.1:4222`."""
+    nats_password: str
+    """Reference to the password of the service's own user on the bus."""
+    admin_host: str = "127.0.0.1"
+    admin_port: int = Field(default=0, ge=0, le=65535)
+    """Port of /livez, /readyz and /metrics; 0 takes a free one."""
+    ready_file: Path | None = None
+    """When set: a file that names the admin address, written once the service takes work."""
+    log_level: str = "info"

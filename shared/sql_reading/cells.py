@@ -1,0 +1,152 @@
+"""Turns what a database driver returns into columns of the declared types.
+
+Text loses the blanks that `char(n)` pads on the right and nothing else; blank text stays "" (what blank means is the
+contract's to say). Dates become `2026-01-31`, times `2026-01-31T08:00:00.000000` (with `+00:00` when the database
+knows the zone) so that text order is time order; numbers with a fraction become text without trailing zeros, so that
+one number has one text. Text where a date or decimal is declared goes on as found: the contract refuses the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import polars as pl
+
+from shared.errors import StopRun
+from shared.ports.system import Column
+
+_INT64_MAX = 2**63 - 1
+_BOOLEAN_TEXT = {"0": False, "1": True, "false": False, "true": True, "f": False, "t": True, "n": False, "y": True}
+
+
+def dtype_of(column: Column) -> pl.DataType:
+    """The polars type in which a column of that kind is delivered."""
+    match column.kind:
+        case "integer":
+            return pl.Int64()
+        case "boolean":
+            return pl.Boolean()
+        case _:
+            return pl.String()
+
+
+def frame_of(rows: Sequence[Sequence[object]], columns: Sequence[Column], *, entity: str) -> pl.DataFrame:
+    """A frame with exactly the declared columns. `StopRun` (SRC_WRONG_SHAPE) names column and type, never the value."""
+    values_by_column = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    series = [_series(column, values, entity=entity) for column, values in zip(columns, values_by_column, strict=True)]
+    return pl.DataFrame(series)
+
+
+def _series(column: Column, values: Sequence[object], *, entity: str) -> pl.Series:
+    if column.kind == "text" and all(value is None or type(value) is str for value in values):
+        return pl.Series(column.name, values, dtype=pl.String).str.strip_chars_end(" ")
+    if column.kind == "integer" and all(value is None or type(value) is int for value in values):
+        return pl.Series(column.name, values, dtype=pl.Int64)
+    convert = _CONVERTERS[column.kind]
+    converted: list[object] = []
+    for value in values:
+        try:
+            converted.append(None if value is None else convert(value))
+        except (ValueError, TypeError, ArithmeticError):
+            raise StopRun(
+                "SRC_WRONG_SHAPE",
+                f"entity {entity}, column {column.name}: holds a {type(value).__name__} that is no {column.kind}; "
+                "correct the column's type in the view or table",
+                entity=entity,
+                column=column.name,
+            ) from None
+    return pl.Series(column.name, converted, dtype=dtype_of(column))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.rstrip(" ")
+    if isinstance(value, bool | float | bytes):
+        raise TypeError
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return _datetime(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)  # uuid and the like have one form
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        number = value
+    elif isinstance(value, float | Decimal) and value == int(value):
+        number = int(value)
+    elif isinstance(value, str):
+        number = int(value.strip())
+    else:
+        raise TypeError
+    if not -_INT64_MAX <= number <= _INT64_MAX:
+        raise ValueError
+    return number
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | Decimal) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and (known := _BOOLEAN_TEXT.get(value.strip().lower())) is not None:
+        return known
+    raise ValueError
+
+
+def _decimal(value: object) -> str:
+    if isinstance(value, bool | bytes):
+        raise TypeError
+    if isinstance(value, str):
+        return value.rstrip(" ")
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _date(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if not isinstance(value, str):
+        raise TypeError
+    text = value.rstrip(" ")
+    try:
+        return datetime.fromisoformat(text).date().isoformat()
+    except ValueError:
+        return text
+
+
+def _datetime(value: object) -> str:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo is None else value.astimezone(UTC)).isoformat(timespec="microseconds")
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day).isoformat(timespec="microseconds")  # noqa: DTZ001 - naive as read
+    if not isinstance(value, str):
+        raise TypeError
+    text = value.rstrip(" ")
+    try:
+        return _datetime(datetime.fromisoformat(text))
+    except ValueError:
+        return text
+
+
+_CONVERTERS: dict[str, Callable[[object], object]] = {
+    "text": _text,
+    "integer": _integer,
+    "boolean": _boolean,
+    "decimal": _decimal,
+    "date": _date,
+    "datetime": _datetime,
+}

@@ -1,0 +1,1 @@
+"""What the house says of itself: logs for people, metrics for machines."""

@@ -1,0 +1,1 @@
+"""TitanHST in miniature: the contact API as assumed, to be confirmed with the vendor."""

@@ -1,0 +1,1 @@
+"""Aeries over SQL: staff and schools, read from the database of one school year."""

@@ -1,0 +1,1 @@
+"""TitanHST, emergency notification: contacts, read and written over HTTP as `http.yaml` describes it."""
