@@ -112,7 +112,7 @@ def _joined(rows: pl.DataFrame, join: Join, other: pl.DataFrame) -> pl.DataFrame
     right = _first_of_each(_matchable(other, join.on.right), join.order)
     left = rows.with_columns(_match_value(rows, join.on.left).alias(_MATCH))
     qualified = right.rename({name: f"{join.source}.{name}" for name in right.columns if name != _MATCH})
-    return left.join(qualified, on=_MATCH, how="left", nulls_equal=False, maintain_order="left").drop(_MATCH)
+    return left.join(qualified, on=_MATCH, how="left", maintain_order="left").drop(_MATCH)
 
 
 def _first_of_each(rows: pl.DataFrame, order: Sequence[OrderBy]) -> pl.DataFrame:

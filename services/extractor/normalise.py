@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from services.extractor.fields import FAULT, FROM, LOST, RAW, UNMAPPED, VALUE, comparable, with_field
 from services.extractor.gathering import gather, require_columns
-from shared.contract.columnar import as_text, formatted, stepped, value_type
+from shared.contract.columnar import as_text
 from shared.contract.loading import MappingTable
-from shared.contract.model import DefaultValue, EntityContract, FieldContract
+from shared.contract.model import EntityContract
 from shared.errors import StopRun
 
 QUARANTINE_SCHEMA = pl.Schema(
@@ -29,11 +30,8 @@ QUARANTINE_SCHEMA = pl.Schema(
         "rule": pl.String,  # the clause of the contract that was not met
     }
 )
-# Prefixes of the working columns of a field; no name in a contract has a blank.
-_RAW, _FROM, _VALUE, _FAULT, _UNMAPPED, _LOST = "raw ", "from ", "value ", "fault ", "unmapped ", "lost "
 IDS_SHOWN_MAX = 20
 """Ids that a refusal lists; the count says how many there are."""
-_TABLE = {"id": pl.String, "code": pl.String}
 _REPEATED = "is repeated"
 
 
@@ -96,13 +94,13 @@ def normalise_desired(
     gathered = gather(contract, frames)
     rows = gathered.rows
     for name, field in contract.fields.items():
-        rows = _with_field(rows, name, field, key=contract.key, tables=tables)
+        rows = with_field(rows, name, field, key=contract.key, tables=tables)
     unmapped = _unmapped(contract, rows)
     _refuse_blocked(contract, rows)
-    rows = rows.with_columns(pl.col(_VALUE + contract.key).alias("key"))
+    rows = rows.with_columns(pl.col(VALUE + contract.key).alias("key"))
     rows = rows.with_columns((pl.col("key").is_not_null() & pl.col("key").is_duplicated()).alias(_REPEATED))
-    is_sound = ~pl.col(_REPEATED) & pl.all_horizontal(pl.col(_FAULT + name).is_null() for name in contract.fields)
-    records = rows.filter(is_sound).select("key", *(pl.col(_VALUE + name).alias(name) for name in contract.fields))
+    is_sound = ~pl.col(_REPEATED) & pl.all_horizontal(pl.col(FAULT + name).is_null() for name in contract.fields)
+    records = rows.filter(is_sound).select("key", *(pl.col(VALUE + name).alias(name) for name in contract.fields))
     return Normalised(
         records=records.sort("key"),
         quarantined=_quarantined(contract, rows.filter(~is_sound), keyless=gathered.keyless),
@@ -124,7 +122,7 @@ def normalise_existing(contract: EntityContract, frame: pl.DataFrame) -> Normali
     rows = frame.select(
         pl.col("target_id").cast(pl.String),
         *(
-            _comparable(as_text(pl.col(name), frame.schema[name]), field).alias(name)
+            comparable(as_text(pl.col(name), frame.schema[name]), field).alias(name)
             for name, field in contract.fields.items()
         ),
     ).with_columns(pl.col(contract.key).alias("key"))
@@ -144,66 +142,6 @@ def normalise_existing(contract: EntityContract, frame: pl.DataFrame) -> Normali
     )
 
 
-def _comparable(text: pl.Expr, field: FieldContract) -> pl.Expr:
-    """A target value in the spelling of desired ones; codes that come out of a table are compared as they are."""
-    if field.format == "boolean":
-        return formatted(text, "boolean")
-    if field.map is not None or field.constant is not None:
-        return text.str.strip_chars()
-    return pl.coalesce(formatted(stepped(text, field.steps), field.format), text.str.strip_chars())
-
-
-def _with_field(
-    rows: pl.DataFrame, name: str, field: FieldContract, *, key: str, tables: Mapping[str, MappingTable]
-) -> pl.DataFrame:
-    """The rows with the working columns of one field."""
-    nothing = pl.lit(None, dtype=pl.String)
-    if field.sources is None:
-        return rows.with_columns(
-            pl.lit(field.constant, dtype=value_type(field.format)).alias(_VALUE + name),
-            pl.lit(False).alias(_LOST + name),
-            *(nothing.alias(prefix + name) for prefix in (_RAW, _FROM, _FAULT, _UNMAPPED)),
-        )
-    texts = {column: as_text(pl.col(column), rows.schema[column]) for column in field.sources}
-    winners = [pl.when(text.is_not_null()).then(pl.lit(_alias(column))) for column, text in texts.items()]
-    rows = rows.with_columns(
-        pl.coalesce(*texts.values()).alias(_RAW + name),
-        pl.coalesce(*winners, pl.lit(_alias(field.sources[0]))).alias(_FROM + name),
-    )
-    rows = rows.with_columns(stepped(pl.col(_RAW + name), field.steps).alias("stepped "))
-    looked_up = pl.col("stepped ") if field.map is None else _looked_up(pl.col("stepped "), field, tables[field.map])
-    rows = rows.with_columns(looked_up.alias("looked up "))
-    is_unmapped = pl.col("stepped ").is_not_null() & pl.col("looked up ").is_null()
-    given = pl.col("looked up ")
-    if isinstance(field.unmapped, DefaultValue):
-        given = pl.when(is_unmapped).then(pl.lit(field.unmapped.default)).otherwise(given)
-    rows = rows.with_columns(
-        pl.when(is_unmapped).then(pl.col("stepped ")).alias(_UNMAPPED + name),
-        given.alias("given "),
-        formatted(given, field.format).alias(_VALUE + name),
-    )
-    # Text of which the steps leave nothing is no value; in every other form it is a value of the wrong form.
-    is_misshapen = pl.col("given ").is_not_null() & pl.col(_VALUE + name).is_null() & pl.lit(field.format != "text")
-    faults = [pl.when(is_misshapen & pl.lit(field.on_invalid == "quarantine")).then(pl.lit("NRM_BAD_FORMAT"))]
-    if not isinstance(field.unmapped, DefaultValue):
-        faults.append(pl.when(pl.col(_UNMAPPED + name).is_not_null()).then(pl.lit("NRM_UNMAPPED")))
-    if field.required or name == key:
-        code = "NRM_MISSING_KEY" if name == key else "NRM_MISSING_REQUIRED"
-        faults.append(pl.when(pl.col(_VALUE + name).is_null()).then(pl.lit(code)))
-    return rows.with_columns(
-        pl.coalesce(*faults).alias(_FAULT + name),
-        (is_misshapen & pl.lit(field.on_invalid == "discard_value")).alias(_LOST + name),
-    ).drop("stepped ", "looked up ", "given ")
-
-
-def _looked_up(ids: pl.Expr, field: FieldContract, table: MappingTable) -> pl.Expr:
-    """The table's code for each id, null for an id that it does not hold."""
-    known = pl.DataFrame({"id": list(table.entries), "code": list(table.entries.values())}, schema_overrides=_TABLE)
-    # The table's ids take the same steps as the source's, so that both are compared in one spelling.
-    known = known.select(stepped(pl.col("id"), field.steps), "code").unique("id", keep="first", maintain_order=True)
-    return ids.replace_strict(known["id"], known["code"], default=None, return_dtype=pl.String)
-
-
 def _quarantined(contract: EntityContract, rows: pl.DataFrame, *, keyless: int) -> pl.DataFrame:
     items = [_keyless_items(contract, keyless)]
     for name, field in contract.fields.items():
@@ -214,16 +152,16 @@ def _quarantined(contract: EntityContract, rows: pl.DataFrame, *, keyless: int) 
             "NRM_MISSING_KEY": "key",
         }
         for code, rule in rules.items():
-            faulty = rows.filter(pl.col(_FAULT + name) == code)
+            faulty = rows.filter(pl.col(FAULT + name) == code)
             items.append(
-                faulty.select(*_item_columns(pl.col(_FROM + name), name, pl.lit(code), pl.col(_RAW + name), rule=rule))
+                faulty.select(*_item_columns(pl.col(FROM + name), name, pl.lit(code), pl.col(RAW + name), rule=rule))
             )
     repeated = rows.filter(pl.col(_REPEATED))
     origin = pl.lit(contract.origin.source)
     items.append(
         repeated.select(
             *_item_columns(
-                origin, contract.key, pl.lit("MAT_DUPLICATE_KEY"), pl.col(_RAW + contract.key), rule="key is unique"
+                origin, contract.key, pl.lit("MAT_DUPLICATE_KEY"), pl.col(RAW + contract.key), rule="key is unique"
             )
         )
     )
@@ -262,7 +200,7 @@ def _unmapped(contract: EntityContract, rows: pl.DataFrame) -> tuple[Unmapped, .
     counts: Counter[tuple[str, str]] = Counter()
     for name, field in contract.fields.items():
         if field.map is not None:
-            counted = rows.get_column(_UNMAPPED + name).drop_nulls().value_counts(name="rows")
+            counted = rows.get_column(UNMAPPED + name).drop_nulls().value_counts(name="rows")
             counts.update({(field.map, raw_id): count for raw_id, count in counted.iter_rows()})
     ranked = sorted(counts.items(), key=lambda entry: (entry[0][0], -entry[1], entry[0][1]))
     return tuple(Unmapped(table, raw_id, count) for (table, raw_id), count in ranked)
@@ -270,7 +208,7 @@ def _unmapped(contract: EntityContract, rows: pl.DataFrame) -> tuple[Unmapped, .
 
 def _refuse_blocked(contract: EntityContract, rows: pl.DataFrame) -> None:
     for name, field in contract.fields.items():
-        ids = rows.get_column(_UNMAPPED + name).drop_nulls()
+        ids = rows.get_column(UNMAPPED + name).drop_nulls()
         if field.unmapped == "block" and ids.len():
             distinct = ids.unique().sort().to_list()
             shown = ", ".join(distinct[:IDS_SHOWN_MAX]) + (" …" if len(distinct) > IDS_SHOWN_MAX else "")
@@ -284,9 +222,5 @@ def _refuse_blocked(contract: EntityContract, rows: pl.DataFrame) -> None:
 
 
 def _discarded(contract: EntityContract, rows: pl.DataFrame) -> tuple[Discarded, ...]:
-    counts = {name: int(rows.get_column(_LOST + name).sum()) for name in contract.fields}
+    counts = {name: int(rows.get_column(LOST + name).sum()) for name in contract.fields}
     return tuple(Discarded(name, "NRM_BAD_FORMAT", count) for name, count in counts.items() if count)
-
-
-def _alias(column: str) -> str:
-    return column.partition(".")[0]

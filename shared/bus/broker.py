@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import nats.errors
 import structlog
@@ -17,11 +17,8 @@ from fast_depends.exceptions import ValidationError as ArgumentsInvalid
 from faststream import AckPolicy, BaseMiddleware
 from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, PullSub
-from faststream.nats.opentelemetry.provider import (
-    NatsBatchTelemetrySettingsProvider,
-    NatsTelemetrySettingsProvider,
-)
-from faststream.nats.prometheus.provider import BatchNatsMetricsSettingsProvider, NatsMetricsSettingsProvider
+from faststream.nats.opentelemetry.provider import NatsTelemetrySettingsProvider
+from faststream.nats.prometheus.provider import NatsMetricsSettingsProvider
 from faststream.opentelemetry.middleware import TelemetryMiddleware
 from faststream.prometheus import ConsumeAttrs
 from faststream.prometheus.middleware import PrometheusMiddleware
@@ -33,10 +30,21 @@ from nats.js.errors import NotFoundError
 from opentelemetry.trace import TracerProvider
 from prometheus_client import CollectorRegistry, Counter
 
-from shared.bus.connect import BusSettings, PermissionRefused, Refusals, Watch, connect_watched
-from shared.bus.delivery import Ack, DeadLetter, Delivery, RetryIn, Undecodable, dead_letter_message, decide
+from shared.bus.connect import BusSettings, PermissionRefused, Refusals, Watch, client_of, connect_watched
+from shared.bus.delivery import (
+    STANDARD_BACK_OFF,
+    Ack,
+    BackOff,
+    DeadLetter,
+    Delivery,
+    RetryIn,
+    Undecodable,
+    dead_letter_message,
+    decide,
+)
 from shared.bus.publishing import PublishFailed, PublishRefused, publish_one
-from shared.bus.topology import CONSUMERS, REQUESTS, consumer_spec, inbox_prefix, subject_shape
+from shared.bus.reading import foreign_marks
+from shared.bus.topology import CONSUMERS, REQUESTS, ConsumerSpec, consumer_spec, inbox_prefix, subject_shape
 from shared.clock import Clock
 
 FETCH_SECONDS: Final = 1.0
@@ -84,6 +92,8 @@ class BusBroker(NatsBroker):
         tracer_provider: TracerProvider | None = None,
         exits_when_closed: bool = True,
         shutdown_seconds: float = SHUTDOWN_SECONDS_MAX,
+        consumers: Sequence[ConsumerSpec] = CONSUMERS,
+        back_off: BackOff = STANDARD_BACK_OFF,
     ) -> None:
         self.service = service
         self._settings = settings
@@ -94,15 +104,22 @@ class BusBroker(NatsBroker):
             Refusals(settings.user, on_refusal=lambda refusal: metrics.refusals.labels(refusal.act).inc())
         )
         self.delivery_rule = DeliveryRule(
-            service=service, jetstream=lambda: self.jetstream, clock=clock, metrics=metrics
+            service=service,
+            jetstream=lambda: self.jetstream,
+            clock=clock,
+            metrics=metrics,
+            consumers=consumers,
+            back_off=back_off,
         )
         super().__init__(
             settings.url.split(","),
             middlewares=(
                 # First in the list is outermost: it sees what decoding, telemetry and the handler raise.
                 self.delivery_rule,
-                TelemetryMiddleware(settings_provider_factory=_telemetry_of, tracer_provider=tracer_provider),
-                PrometheusMiddleware(settings_provider_factory=_metrics_of, registry=registry, app_name=service),
+                TelemetryMiddleware(settings_provider_factory=lambda _: _Telemetry(), tracer_provider=tracer_provider),
+                PrometheusMiddleware(
+                    settings_provider_factory=lambda _: _Metrics(), registry=registry, app_name=service
+                ),
             ),
             graceful_timeout=shutdown_seconds,
             # Its own lines quote exceptions, and these may quote records; the rule logs without values.
@@ -120,13 +137,27 @@ class BusBroker(NatsBroker):
         context: JetStreamContext = self.config.connection_state.stream
         return context
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the bus answers at this moment."""
+        client: Client = client_of(self.jetstream)
+        return client.is_connected
+
     def expect(self, consumer: str) -> None:
         """Note a consumer whose absence must stop the start."""
         self._consumers.add(consumer)
 
     async def start(self) -> None:
-        """Connect, check that the consumers exist, and begin to pull."""
-        await self.connect()
+        """Connect, check that the consumers exist, and begin to pull; a failed start leaves no connection behind."""
+        try:
+            await self.connect()
+            await self._require_consumers()
+            await super().start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _require_consumers(self) -> None:
         for name in sorted(self._consumers):
             spec = consumer_spec(name)
             try:
@@ -136,7 +167,6 @@ class BusBroker(NatsBroker):
                     f"consumer {name} of stream {spec.stream} cannot be found by {self._settings.user}: "
                     "provision the bus first, and check the user's permissions"
                 ) from error
-        await super().start()
 
     async def stop(
         self,
@@ -204,24 +234,22 @@ class DeliveryRule:
         jetstream: Callable[[], JetStreamContext],
         clock: Clock,
         metrics: DeliveryMetrics,
+        consumers: Sequence[ConsumerSpec],
+        back_off: BackOff,
     ) -> None:
         self.service = service
+        self.back_off = back_off
         self.jetstream = jetstream
         self.clock = clock
         self.metrics = metrics
-        self._ack_waits: dict[tuple[str, str], float] = {
-            (row.stream, row.name): row.ack_wait_seconds for row in CONSUMERS
-        }
-
-    def set_ack_wait(self, *, stream: str, consumer: str, seconds: float) -> None:
-        """State a consumer's acknowledgement time where it is not the table's."""
-        self._ack_waits[stream, consumer] = seconds
+        self._ack_waits = {(row.stream, row.name): row.ack_wait_seconds for row in consumers}
 
     def heartbeat_seconds(self, delivery: Delivery) -> float:
         """How often to tell the server that a message is still being worked on."""
         return self._ack_waits[delivery.stream, delivery.consumer] / HEARTBEATS_PER_ACK_WAIT
 
     def __call__(self, msg: Any, /, *, context: Any) -> BaseMiddleware[Any, Any]:
+        """Wrap one message; FastStream calls this for each."""
         if isinstance(msg, Msg) and msg.reply.startswith("$JS.ACK."):
             return _RuledDelivery(msg, context=context, rule=self)
         return BaseMiddleware(msg, context=context)
@@ -247,6 +275,11 @@ class _RuledDelivery(BaseMiddleware[Any, Any]):
     async def on_receive(self) -> None:
         self._heart = asyncio.create_task(self._beat())
 
+    async def consume_scope(self, call_next: Callable[[Any], Any], msg: StreamMessage[Any]) -> Any:
+        if (why := foreign_marks(self._message.headers or {}, self._delivery.stream)) is not None:
+            raise Undecodable(f"the message is not to be believed: {why}")
+        return await call_next(msg)
+
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None = None,
@@ -269,7 +302,7 @@ class _RuledDelivery(BaseMiddleware[Any, Any]):
 
     async def _apply(self, error: Exception | None) -> None:
         metrics, delivery = self._rule.metrics, self._delivery
-        match decide(error, delivery.deliveries):
+        match decide(error, delivery.deliveries, self._rule.back_off):
             case Ack():
                 metrics.verdicts.labels(delivery.consumer, "ack").inc()
                 await self._say(self._message.ack())
@@ -334,22 +367,11 @@ class _Metrics(NatsMetricsSettingsProvider):
     """Metric labels by the shape of a subject: run ids would make as many series as there are runs."""
 
     def get_consume_attrs_from_message(self, msg: StreamMessage[Msg]) -> ConsumeAttrs:
-        return _shaped(super().get_consume_attrs_from_message(msg))
+        attributes = super().get_consume_attrs_from_message(msg)
+        return {**attributes, "destination_name": subject_shape(attributes["destination_name"])}
 
     def get_publish_destination_name_from_cmd(self, cmd: PublishCommand) -> str:
         return subject_shape(cmd.destination)
-
-
-class _BatchMetrics(BatchNatsMetricsSettingsProvider):
-    def get_consume_attrs_from_message(self, msg: StreamMessage[list[Msg]]) -> ConsumeAttrs:
-        return _shaped(super().get_consume_attrs_from_message(msg))
-
-    def get_publish_destination_name_from_cmd(self, cmd: PublishCommand) -> str:
-        return subject_shape(cmd.destination)
-
-
-def _shaped(attributes: ConsumeAttrs) -> ConsumeAttrs:
-    return {**attributes, "destination_name": subject_shape(attributes["destination_name"])}
 
 
 class _Telemetry(NatsTelemetrySettingsProvider):
@@ -360,25 +382,3 @@ class _Telemetry(NatsTelemetrySettingsProvider):
 
     def get_publish_destination_name(self, cmd: PublishCommand) -> str:
         return subject_shape(cmd.destination)
-
-
-class _BatchTelemetry(NatsBatchTelemetrySettingsProvider):
-    def get_consume_destination_name(self, msg: StreamMessage[list[Msg]]) -> str:
-        return subject_shape(super().get_consume_destination_name(msg))
-
-    def get_publish_destination_name(self, cmd: PublishCommand) -> str:
-        return subject_shape(cmd.destination)
-
-
-def _metrics_of(msg: Any) -> Any:
-    """Choose the provider as FastStream's own factory does; its types tie message and command too tightly to say so."""
-    return _BatchMetrics() if isinstance(msg, Sequence) else _Metrics()
-
-
-def _telemetry_of(msg: Any) -> Any:
-    return _BatchTelemetry() if isinstance(msg, Sequence) else _Telemetry()
-
-
-def headers_of(message: StreamMessage[Msg]) -> dict[str, str]:
-    """Return a message's headers as text; FastStream types their values as anything."""
-    return cast(dict[str, str], message.headers)

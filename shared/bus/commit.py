@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from nats.js import JetStreamContext
 from opentelemetry import propagate
 
-from shared.bus.publishing import Conflict, Outgoing, publish_batch
+from shared.bus.publishing import Conflict, Fence, Outgoing, publish_batch
 from shared.bus.reading import Stored, last
 from shared.clock import Clock
 from shared.errors import StopRun
@@ -134,7 +134,9 @@ class Committer:
             expected = 0 if stored is None else stored.seq
         return self.outgoing(message, expected_last_seq=expected)
 
-    def outgoing(self, message: Message, *, expected_last_seq: int | None = None) -> Outgoing:
+    def outgoing(
+        self, message: Message, *, expected_last_seq: int | None = None, fence: Fence | None = None
+    ) -> Outgoing:
         """One event as it goes out, with its headers and the present trace."""
         carrier: dict[str, str] = {}
         propagate.inject(carrier)
@@ -151,4 +153,5 @@ class Committer:
             ),
             message_id=message.message_id,
             expected_last_seq=expected_last_seq,
+            fence=fence,
         )

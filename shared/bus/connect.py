@@ -12,14 +12,13 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-import nats
 import structlog
 from nats.aio.client import Client
-from nats.errors import AuthorizationError
 from nats.js import JetStreamContext
 
 from shared.bus.topology import inbox_prefix
@@ -35,6 +34,7 @@ EXIT_CODE_CLOSED: Final = 70
 
 log = structlog.get_logger(__name__)
 
+_AUTHORIZATION_VIOLATION: Final = "authorization violation"
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
 
 
@@ -114,8 +114,10 @@ class Refusals:
         """Return the latest fresh refusal of exactly this act, if there is one."""
         oldest = self._now() - REFUSAL_EXPLAINS_SECONDS
         for refusal in reversed(self._recent):
-            if refusal.subject == subject and refusal.act == act and refusal.at_monotonic >= oldest:
-                return refusal
+            # The client library hands errors on in small letters only.
+            is_same = refusal.subject.lower() == subject.lower() and refusal.act == act
+            if is_same and refusal.at_monotonic >= oldest:
+                return replace(refusal, subject=subject)
         return None
 
 
@@ -156,7 +158,7 @@ def connection_options(settings: BusSettings, watch: Watch, *, exits_when_closed
     """Return the client options that plain connections and the broker share."""
 
     async def on_error(error: Exception) -> None:
-        if isinstance(error, AuthorizationError) and not watch.has_connected:
+        if _AUTHORIZATION_VIOLATION in str(error).lower() and not watch.has_connected:
             # The client would try the same password for ever; raised from here it ends the attempt to connect.
             raise NotAdmitted(
                 f"the bus at {settings.url} does not know the user {settings.user!r} with this password; "
@@ -219,7 +221,14 @@ async def connect(
 
 async def connect_watched(settings: BusSettings, watch: Watch, *, exits_when_closed: bool) -> Client:
     """Connect with a watch of the caller's making; for the broker."""
-    client = await nats.connect(**connection_options(settings, watch, exits_when_closed=exits_when_closed))
+    client = Client()
+    try:
+        await client.connect(**connection_options(settings, watch, exits_when_closed=exits_when_closed))
+    except BaseException:
+        # An attempt given up leaves a socket behind; closing it is on purpose.
+        watch.is_leaving = True
+        await _close(client)
+        raise
     watch.has_connected = True
     _WATCHES[client] = watch
     return client
@@ -233,4 +242,10 @@ async def leave(client: Client) -> None:
     if client.is_connected:
         await client.drain()
     elif not client.is_closed:
+        await _close(client)
+
+
+async def _close(client: Client) -> None:
+    """Close a connection that may be broken already: the library still tries to write its last words."""
+    with suppress(OSError):
         await client.close()

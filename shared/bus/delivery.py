@@ -18,12 +18,6 @@ from shared.bus.publishing import Conflict, Outgoing
 from shared.clock import to_text
 from shared.errors import AetherError, NeedsPerson, RecordRefused, StopRun, TryLater
 
-PAUSES_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 30, 60, 120)
-"""How long to wait after the first, second, … failed delivery; the last one repeats."""
-DELIVERIES_MAX: Final = 8
-"""A message that failed this often is laid among the dead letters."""
-WAITING_DELIVERIES_MAX: Final = 1000
-"""The same for a message whose handler asked for time (`TryLater` with a pause): waiting is not failing."""
 WAIT_SECONDS_MAX: Final = 900.0
 REASON_CHARACTERS_MAX: Final = 500
 DECODE_ERRORS_LISTED_MAX: Final = 5
@@ -34,6 +28,21 @@ UNDECODABLE: Final = "SYS_UNDECODABLE"
 HANDLER_FAILED: Final = "SYS_HANDLER_FAILED"
 
 HEADER_PREFIX: Final = "Aether-Dead-"
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """How often a failing message is tried, and with what pauses."""
+
+    pauses_seconds: tuple[float, ...] = (1, 2, 5, 10, 30, 60, 120)
+    """How long to wait after the first, second, … failed delivery; the last one repeats."""
+    deliveries_max: int = 8
+    """A message that failed this often is laid among the dead letters."""
+    waiting_deliveries_max: int = 1000
+    """The same for a message whose handler asked for time (`TryLater` with a pause): waiting is not failing."""
+
+
+STANDARD_BACK_OFF: Final = BackOff()
 
 
 class Undecodable(Exception):
@@ -79,7 +88,7 @@ class Delivery:
     """How often it was delivered, this time included."""
 
 
-def decide(exception: BaseException | None, deliveries: int) -> Verdict:
+def decide(exception: BaseException | None, deliveries: int, back_off: BackOff = STANDARD_BACK_OFF) -> Verdict:
     """Return what becomes of a message from how its handler ended and how often it was delivered."""
     if exception is None:
         return Ack()
@@ -89,10 +98,10 @@ def decide(exception: BaseException | None, deliveries: int) -> Verdict:
         return DeadLetter(reason_of(exception), exception.code)
     if isinstance(exception, Permanent):
         return DeadLetter(reason_of(exception), HANDLER_FAILED)
-    pause = PAUSES_SECONDS[min(max(deliveries, 1), len(PAUSES_SECONDS)) - 1]
-    limit = DELIVERIES_MAX
+    pauses = back_off.pauses_seconds
+    pause, limit = pauses[min(max(deliveries, 1), len(pauses)) - 1], back_off.deliveries_max
     if isinstance(exception, TryLater) and exception.retry_after_seconds is not None:
-        pause, limit = min(exception.retry_after_seconds, WAIT_SECONDS_MAX), WAITING_DELIVERIES_MAX
+        pause, limit = min(exception.retry_after_seconds, WAIT_SECONDS_MAX), back_off.waiting_deliveries_max
     if deliveries < limit:
         return RetryIn(pause)
     code = exception.code if isinstance(exception, AetherError) else HANDLER_FAILED

@@ -6,7 +6,6 @@ committed. This file decodes, calls, commits and answers. It knows no handler, n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -15,6 +14,10 @@ import structlog
 from pydantic import ValidationError
 
 from shared.bus.commit import Committer, Decision, Message, Move, move_run, state_message
+from shared.bus.delivery import Permanent
+from shared.bus.identity import NotIdentified, requester_of
+from shared.bus.publishing import PublishFailed
+from shared.bus.reading import StreamUnavailable
 from shared.clock import Clock, to_text
 from shared.errors import AetherError, TryLater
 from shared.events.commands import Reply
@@ -27,6 +30,8 @@ from shared.run.state import RunState
 from shared.run.states import MOVES, RunStatus
 
 log = structlog.get_logger(__name__)
+
+BUS_RETRY_SECONDS = 3.0
 
 ContextT = TypeVar("ContextT")
 EventHandler = Callable[[Any, ContextT], Awaitable[Move | None]]
@@ -109,6 +114,9 @@ class Dispatcher(Generic[ContextT]):
                 await self._committer.commit(move)
         except TryLater:
             raise
+        except (PublishFailed, StreamUnavailable) as error:
+            # The bus does not answer: nothing was decided, and nothing is lost by waiting.
+            raise TryLater("AUD_UNAVAILABLE", str(error), retry_after_seconds=BUS_RETRY_SECONDS) from error
         except AetherError as error:
             await self._fail_run(event, FailureNote.of(error))
             raise
@@ -119,7 +127,7 @@ class Dispatcher(Generic[ContextT]):
                 event,
                 FailureNote(code="SYS_HANDLER_FAILED", text=f"{event_type} failed with {type(error).__name__}"),
             )
-            raise
+            raise Permanent(f"{event_type} failed with {type(error).__name__}") from error
 
     async def answer(self, *, subject: str, headers: Mapping[str, str] | None, data: bytes) -> bytes:
         """Take one command of a person and answer it; a refusal is an answer and an audit fact, never an exception."""
@@ -170,12 +178,10 @@ class Dispatcher(Generic[ContextT]):
 
 def actor_in(headers: Mapping[str, str] | None) -> Actor:
     """The identity that the server put on a request; a client cannot set it, for the server replaces the header."""
-    text = (headers or {}).get("Nats-Request-Info")
-    if text is None:
+    try:
+        return Actor(name=requester_of(headers).user)
+    except NotIdentified:
         return Actor(name=None)
-    info = json.loads(text)
-    user = info.get("user")
-    return Actor(name=user if isinstance(user, str) and user else None)
 
 
 def _body(model: type[Document], data: bytes) -> Document:

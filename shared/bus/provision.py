@@ -5,6 +5,7 @@ is reported. It runs as the provisioner, before the services and apart from them
 creates what it finds missing also silently keeps, or overwrites, what it finds different.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nats.js import JetStreamContext, api
@@ -51,12 +52,14 @@ class ProvisionReport:
     """On the server, not in the table: left alone; an old release's, or a stranger's."""
 
 
-async def provision(js: JetStreamContext, replicas: int = 1) -> ProvisionReport:
+async def provision(
+    js: JetStreamContext, replicas: int = 1, consumers: Sequence[ConsumerSpec] = CONSUMERS
+) -> ProvisionReport:
     """Add or update every stream and consumer of the table; DriftError names what would not change."""
     report = ProvisionReport()
     for stream in STREAMS:
         await _provision_stream(js, stream, replicas, report)
-    for consumer in CONSUMERS:
+    for consumer in consumers:
         await _provision_consumer(js, consumer, report)
     await _list_unknown(js, report)
     return report

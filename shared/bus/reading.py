@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import nats.errors
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -26,6 +27,8 @@ READ_ATTEMPTS_MAX: Final = 5
 READ_RETRY_SECONDS: Final = 0.5
 BATCH_MESSAGES: Final = 512
 BATCH_BYTES: Final = 8 * 2**20
+
+log = structlog.get_logger(__name__)
 
 _STATUS: Final = "Status"
 _SEQUENCE: Final = "Nats-Sequence"
@@ -53,17 +56,36 @@ class Stored:
         return self.headers.get("Nats-Msg-Id")
 
 
+class NotGenuine(Exception):
+    """A stored message that did not come through publishing.py under its writer's own permissions."""
+
+
 class StreamUnavailable(Exception):
     """A stream did not answer although the reader may read it: down, electing, or not provisioned."""
 
 
+def foreign_marks(headers: Mapping[str, str], stream: str) -> str | None:
+    """Say why a message cannot have been published to this stream by its writer, or None when it can.
+
+    The server checks the subject of an act and not the subject for its answer. So a writer could ask for a message
+    of its own (direct get) to be answered onto a subject that it may not write, and a stream would store that.
+    Two marks that publishing.py sets spoil it: the expected stream keeps the copy out of every other stream, the
+    message id out of the same one. A copy also bears what the server adds to answers.
+    """
+    if headers.get("Nats-Expected-Stream") != stream or not headers.get("Nats-Msg-Id"):
+        return "it names neither its stream nor an id, so it was not published by our own publishing"
+    if added := sorted(_SERVER_HEADERS.intersection(headers)):
+        return f"it bears {', '.join(added)}: an answer of the server that was turned onto this subject"
+    return None
+
+
 async def last(js: JetStreamContext, stream: str, subject: str) -> Stored | None:
-    """Return the newest message of one subject, or None when the stream holds none."""
+    """Return the newest message of one subject, or None when the stream holds none; NotGenuine for a smuggled one."""
     return await _get_one(js, stream, f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
 
 
 async def at(js: JetStreamContext, stream: str, seq: int) -> Stored | None:
-    """Return the message at one sequence, or None when it is gone or not written yet."""
+    """Return the message at one sequence, or None when it is gone or not written yet; NotGenuine as above."""
     return await _get_one(js, stream, f"$JS.API.DIRECT.GET.{stream}", json.dumps({"seq": seq}).encode())
 
 
@@ -73,7 +95,7 @@ async def read_all(
     """Yield the messages of a subject pattern in stream order, from start_seq to last_seq or to the end found.
 
     Memory is bounded by one batch. A lost connection is waited for and reading goes on behind the last message
-    yielded, so that nothing comes twice.
+    yielded, so that nothing comes twice. Smuggled messages are left out and shouted about.
     """
     client = client_of(js)
     # One inbox for the whole reading; its last token numbers the batch, so that late answers are told apart.
@@ -98,6 +120,9 @@ async def read_all(
                     if last_seq is not None and stored.seq > last_seq:
                         return
                     next_seq = stored.seq + 1
+                    if (why := foreign_marks(stored.headers, stream)) is not None:
+                        log.critical("bus_message_not_genuine", subject=stored.subject, seq=stored.seq, why=why)
+                        continue
                     yield stored
             except _EndOfStream:
                 return
@@ -153,7 +178,10 @@ async def _get_one(js: JetStreamContext, stream: str, subject: str, body: bytes)
             continue
         headers = message.headers or {}
         if _SEQUENCE in headers:
-            return _stored(message)
+            stored = _stored(message)
+            if (why := foreign_marks(stored.headers, stream)) is not None:
+                raise NotGenuine(f"{stored.subject} at sequence {stored.seq} of {stream} is not to be believed: {why}")
+            return stored
         if headers.get(_STATUS) == _NONE_FOUND:
             return None
         raise StreamUnavailable(f"stream {stream}: status {headers.get(_STATUS)} for {subject}")

@@ -29,3 +29,12 @@ class PartitionManifest(Document):
     rows: int = Field(ge=0)
     sha256: str
     """Hex digest over the digests of the messages, in order."""
+
+
+class PageReference(Document):
+    """Where a page of changes lies and what it must be."""
+
+    subject: str
+    sha256: str
+    """Hex digest over the stored bytes."""
+    changes: int = Field(ge=1)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.documents import FailureNote, PartitionManifest
+from shared.events.documents import FailureNote, PageReference, PartitionManifest
 from shared.events.model import Document, Event
 from shared.policy.approval import SignedApproval
 from shared.policy.guard import SourceFigures
@@ -88,17 +88,9 @@ class PartitionDiffed(Event):
     live_managed: int = Field(ge=0)
     quarantined_kept: int = Field(ge=0)
     """Target records left alone because their source row is in quarantine."""
-    pages: tuple[StoredPage, ...]
+    pages: tuple[PageReference, ...]
     seconds: float = Field(ge=0)
     memory_peak_mb: int = Field(ge=0)
-
-
-class StoredPage(Document):
-    """Where a page of changes lies and what it must be."""
-
-    subject: str
-    sha256: str
-    changes: int = Field(ge=1)
 
 
 class PlanDrafted(Event):
@@ -228,15 +220,6 @@ class OutcomeRecorded(Event):
     tries: int = Field(default=1, ge=0)
 
 
-class TargetFenced(Event):
-    """The fence of a target: the lease token under which intents may be written from now on. On LEDGER."""
-
-    event_type: ClassVar[str] = "aether.target.fenced.v1"
-    target: str
-    run: str
-    fencing_token: int
-
-
 class RunSealed(Event):
     """The auditor has the whole run in its log."""
 
@@ -258,9 +241,21 @@ class RunSealed(Event):
     last_entry: int
 
 
-PartitionDiffed.model_rebuild()
-
-
 def apply_started_subject(target: str) -> str:
     """Where the applies of a target are told; the last one's sequence is the target's serial."""
     return f"evt.applier.apply_started.{target}"
+
+
+def change_subject(run: str, change_id: str) -> str:
+    """Where intent and outcome of one change lie."""
+    return f"led.{run}.change.{change_id}"
+
+
+def outcomes_filter(run: str) -> str:
+    """Intents and outcomes of all changes of a run."""
+    return f"led.{run}.change.*"
+
+
+def fence_subject(target: str) -> str:
+    """Where the fence of a target lies."""
+    return f"led.fence.{target}"

@@ -33,7 +33,6 @@ EVENTS: dict[str, type[Event]] = {
         facts.ApplyFinished,
         facts.IntentRecorded,
         facts.OutcomeRecorded,
-        facts.TargetFenced,
         facts.RunSealed,
     )
 }

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from shared.events.documents import PageReference
 from shared.events.model import Document, Event
 from shared.hashing.canonical import canonical_json
 from shared.hashing.merkle import leaf_hash, root_of
@@ -37,15 +38,6 @@ class PlanPage(Event):
     number: int = Field(ge=1)
     """1 for the first page of the partition."""
     changes: tuple[Change, ...]
-
-
-class PageReference(Document):
-    """Where a page lies and what it must be."""
-
-    subject: str
-    sha256: str
-    """Hex digest over the stored bytes."""
-    changes: int = Field(ge=1)
 
 
 class EntityPlan(Document):

@@ -83,19 +83,36 @@ DEFAULT_POLICY = Policy(
 )
 
 
-def policy_with(overrides: Mapping[str, Limit]) -> Policy:
-    """The default policy with some limits replaced, by class name or by the name of a check (`source_fell` …).
+_CHECKS = {
+    "source_fell": "source_fell",
+    "source_grew": "source_grew",
+    "value_emptied": "null_out",
+    "quarantined": "quarantine",
+    "ambiguous": "ambiguous",
+}
+"""Limits that are not of one class, by the name of their check, and where the policy keeps them."""
 
-    `ValueError` for a name that no limit has.
-    """
+
+def limit_named(name: str, policy: Policy = DEFAULT_POLICY) -> Limit:
+    """The limit of a class of change or of a check; `ValueError` names all when there is none of that name."""
+    if name in policy.classes:
+        return policy.classes[name]
+    if name in _CHECKS:
+        limit = getattr(policy, _CHECKS[name])
+        assert isinstance(limit, Limit)  # noqa: S101 -- the table names limits only
+        return limit
+    known = ", ".join(sorted([*policy.classes, *_CHECKS]))
+    raise ValueError(f"no limit is named {name!r}; the names are {known}")
+
+
+def policy_with(overrides: Mapping[str, Limit]) -> Policy:
+    """The default policy with some limits replaced, by class of change or by check; `ValueError` for another name."""
     classes = dict(DEFAULT_POLICY.classes)
     checks: dict[str, Limit] = {}
     for name, limit in overrides.items():
+        limit_named(name)
         if name in classes:
             classes[name] = limit
-        elif name in {"source_fell", "source_grew", "null_out_values", "quarantine", "ambiguous"}:
-            checks["null_out" if name == "null_out_values" else name] = limit
         else:
-            known = sorted([*classes, "source_fell", "source_grew", "null_out_values", "quarantine", "ambiguous"])
-            raise ValueError(f"no limit is named {name!r}; the names are {', '.join(known)}")
+            checks[_CHECKS[name]] = limit
     return DEFAULT_POLICY.model_copy(update={"classes": classes, **checks})

@@ -42,7 +42,9 @@ def frame_of(rows: Sequence[Sequence[object]], columns: Sequence[Column], *, ent
 def _series(column: Column, values: Sequence[object], *, entity: str) -> pl.Series:
     if column.kind == "text" and all(value is None or type(value) is str for value in values):
         return pl.Series(column.name, values, dtype=pl.String).str.strip_chars_end(" ")
-    if column.kind == "integer" and all(value is None or type(value) is int for value in values):
+    if column.kind == "integer" and all(
+        value is None or (type(value) is int and -_INT64_MAX <= value <= _INT64_MAX) for value in values
+    ):
         return pl.Series(column.name, values, dtype=pl.Int64)
     convert = _CONVERTERS[column.kind]
     converted: list[object] = []

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from shared.errors import NeedsPerson
@@ -42,7 +43,11 @@ def begin_snapshot(engine: Engine) -> Connection:
     connection = engine.connect()
     if engine.dialect.name == "postgresql":
         connection = connection.execution_options(postgresql_readonly=True)
-    connection.begin()
+    try:
+        connection.begin()
+    except SQLAlchemyError:
+        connection.close()
+        raise
     return connection
 
 

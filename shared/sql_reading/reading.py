@@ -137,12 +137,16 @@ class _Cursor:
 
     def close(self) -> None:
         """Ends the transaction; the connection goes, whatever state it is in."""
-        connection, self.connection, self.result = self.connection, None, None
-        if connection is not None:
-            try:
-                connection.close()
-            except SQLAlchemyError:
-                connection.invalidate()
+        connection, result = self.connection, self.result
+        self.connection = self.result = None
+        if connection is None:
+            return
+        try:
+            if result is not None:
+                result.close()  # a cursor on the server outlives its rows until it is told
+            connection.close()
+        except SQLAlchemyError:
+            connection.invalidate()
 
     def _require_columns(self, found: Sequence[str]) -> None:
         declared = [column.name for column in self.entity.columns]

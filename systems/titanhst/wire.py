@@ -141,7 +141,9 @@ def refused_fields(body: Json, *, http: HttpDescription, entity: str) -> Sequenc
 
 
 def entity_at(http: HttpDescription, path: str) -> str | None:
-    """The entity whose paths begin as `path` does."""
+    """The entity whose paths begin as `path` does; None for a path that could lead anywhere else."""
+    if "?" in path or "#" in path or any(part in (".", "..") for part in path.split("/")):
+        return None
     for name, described in http.entities.items():
         place = http.base_path + described.list
         if path == place or path.startswith(place + "/"):

@@ -126,6 +126,14 @@ def test_a_signature_by_another_key_under_the_logs_name_is_forged() -> None:
         parse_and_verify_checkpoint(f"{CHECKPOINT.text()}\n— {ORIGIN} {claimed}\n", VERIFIER_KEY)
 
 
+def test_a_bad_signature_of_the_log_is_not_saved_by_a_good_one_behind_it() -> None:
+    text, good = NOTE.rsplit("\n\n", 1)
+    bad = f"— {ORIGIN} " + base64.b64encode(parse_verifier_key(VERIFIER_KEY).key_id + bytes(64)).decode() + "\n"
+    assert parse_and_verify_checkpoint(f"{text}\n\n{good}{bad}", VERIFIER_KEY) == CHECKPOINT
+    with pytest.raises(CheckpointForged, match=r"line 7: .* text or signature was altered"):
+        parse_and_verify_checkpoint(f"{text}\n\n{bad}{good}", VERIFIER_KEY)
+
+
 def test_another_logs_checkpoint_is_refused() -> None:
     other = sign_checkpoint(Checkpoint("other.example.org/log", 8, bytes(32)), PRIVATE)
     with pytest.raises(CheckpointForged, match="this is another log's checkpoint"):

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[3]
 PEOPLE = pl.Schema(
     {"person_id": pl.Int64}
     | dict.fromkeys(
-        ("employee_id", "last", "first", "preferred_first", "work_email", "mobile", "status_code", "edited_at"), pl.String
+        ("employee_id", "last", "first", "preferred_first", "work_email", "mobile", "status_code", "edited_at"),
+        pl.String,
     )
 )
 ASSIGNMENTS = pl.Schema(
@@ -66,7 +67,9 @@ def staff_connector() -> Connector:
 def normalise(staff_connector: Connector) -> Normalise:
     """Normalises rows under the staff connector: lists of what differs from one plain employee E1 with one job."""
 
-    def run(people: list[Row] | None = None, jobs: list[Row] | None = None, aeries: list[Row] | None = None) -> Normalised:
+    def run(
+        people: list[Row] | None = None, jobs: list[Row] | None = None, aeries: list[Row] | None = None
+    ) -> Normalised:
         frames = {
             "person": pl.DataFrame([PERSON | dict(row) for row in ([{}] if people is None else people)], schema=PEOPLE),
             "job": pl.DataFrame([JOB | dict(row) for row in ([{}] if jobs is None else jobs)], schema=ASSIGNMENTS),

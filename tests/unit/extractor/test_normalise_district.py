@@ -34,16 +34,15 @@ def is_live(row: Row) -> bool:
 
 
 def aeries_staff(world: World) -> pl.DataFrame:
-    """STF beside the login's address, as the system delivers it."""
+    """STF with the address of each person's first login; STF's own where that has none."""
     logins: dict[Any, Any] = {}
     for row in sorted(filter(is_live, world.tables["UGN"]), key=lambda row: int(str(row["UID"]))):
-        if str(row["EM"] or "").strip():
-            logins.setdefault(row["SID"], row["EM"])
+        logins.setdefault(row["SID"], row["EM"])
     rows: list[Row] = [
         {
             "id": row["ID"],
             "hr_id": row["HRID"],
-            "email": logins.get(row["ID"], row["EM"]),
+            "email": row["EM"] if not str(logins.get(row["ID"]) or "").strip() else logins[row["ID"]],
             "cell": row["CP"],
             "inactive_code": row["TG"],
         }

@@ -49,18 +49,24 @@ def test_equal_meanings_compare_equal(staff_connector: Connector) -> None:
 
 
 def test_a_contact_without_key_stays_without_key(staff_connector: Connector) -> None:
-    result = existing(staff_connector, {"external_id": None}, {"external_id": " ", "target_id": "c-2"}, {"target_id": "c-3"})
+    result = existing(
+        staff_connector, {"external_id": None}, {"external_id": " ", "target_id": "c-2"}, {"target_id": "c-3"}
+    )
     assert result.records["key"].to_list() == ["E1", None, None]
     assert result.quarantined.is_empty()
 
 
 def test_a_value_of_the_wrong_form_stays_and_differs(staff_connector: Connector) -> None:
-    (record,) = existing(staff_connector, {"mobile": "call home", "email": " none ", "role": "teacher"}).records.to_dicts()
+    (record,) = existing(
+        staff_connector, {"mobile": "call home", "email": " none ", "role": "teacher"}
+    ).records.to_dicts()
     assert (record["mobile"], record["email"], record["role"]) == ("call home", "none", "teacher")
 
 
 def test_contacts_that_share_a_key_are_unknown_not_chosen_from(staff_connector: Connector) -> None:
-    result = existing(staff_connector, {}, {"external_id": "e1", "target_id": "c-2"}, {"external_id": "E2", "target_id": "c-3"})
+    result = existing(
+        staff_connector, {}, {"external_id": "e1", "target_id": "c-2"}, {"external_id": "E2", "target_id": "c-3"}
+    )
     assert result.records["key"].to_list() == ["E2"]
     assert result.quarantined_keys.to_list() == ["E1"]
     assert result.quarantined["code"].to_list() == ["MAT_DUPLICATE_KEY"] * 2

@@ -22,9 +22,7 @@ def run(fields: dict[str, Any], frame: pl.DataFrame, table: dict[str, str] | Non
         }
         | clauses
     )
-    tables = {
-        "codes": MappingTable(name="codes", id_column="id", value_column="code", entries=table or {}, lines={})
-    }
+    tables = {"codes": MappingTable(name="codes", id_column="id", value_column="code", entries=table or {}, lines={})}
     return normalise_desired(contract, tables, {"row": frame})
 
 
@@ -56,7 +54,9 @@ def test_without_pick_a_row_without_key_is_quarantined() -> None:
 def test_a_blocking_table_stops_the_run_and_lists_the_ids() -> None:
     field = {"from": ["row.code"], "map": "codes", "unmapped": "block"}
     assert run({"code": field}, rows(code=["x", None]), {"x": "X"}).records["code"].to_list() == ["X", None]
-    with pytest.raises(StopRun, match="3 records have 2 ids that table codes does not hold, allowed none: y, z;") as caught:
+    with pytest.raises(
+        StopRun, match="3 records have 2 ids that table codes does not hold, allowed none: y, z;"
+    ) as caught:
         run({"code": field}, rows(code=["x", "y", "z", "y"]), {"x": "X"})
     assert caught.value.code == "NRM_BLOCKED_UNMAPPED"
 
@@ -66,6 +66,11 @@ def test_a_default_is_taken_and_its_ids_are_still_counted() -> None:
     result = run({"code": field}, rows(code=["x", "y", None]), {"x": "X"})
     assert result.records["code"].to_list() == ["X", "OTHER", None]
     assert result.unmapped == (Unmapped("codes", "y", 1),)
+
+
+def test_the_ids_of_a_table_take_the_same_steps_as_those_of_the_source() -> None:
+    field = {"from": ["row.code"], "map": "codes", "steps": ["trim", "upper"]}
+    assert run({"code": field}, rows(code=[" ab"]), {"aB": "X"}).records["code"].to_list() == ["X"]
 
 
 def test_an_empty_table_maps_nothing() -> None:
@@ -137,6 +142,6 @@ def test_conditions_compare_numbers_and_truth_values_as_text() -> None:
 def test_the_order_of_rows_changes_nothing() -> None:
     pick = {"by": {"column": "id"}, "order": [{"column": "rank"}]}
     frame = pl.DataFrame({"id": ["a", "a", "b"], "rank": [1, 1, 1], "name": ["y", "x", "z"]})
-    clauses = {"from": {"source": "row", "pick": pick}}
+    clauses: dict[str, Any] = {"from": {"source": "row", "pick": pick}}
     fields = {"name": {"from": ["row.name"]}}
     assert run(fields, frame, **clauses).records.equals(run(fields, frame.reverse(), **clauses).records)

@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 from services.extractor.normalise import Normalised, normalise_desired
 from shared.contract.loading import Connector
 
-WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+WHITE_SPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+)
 LETTERS = "aAzZéE\u0301ß.'-Iİς"
 NAMES = st.none() | st.text(alphabet=LETTERS + WHITE_SPACE, max_size=8) | st.text(max_size=6)
-MAILS = st.none() | st.text(alphabet="aB.@- \u00a0+", max_size=10) | st.from_regex(r"\A[aB]{1,3}@[xY.]{1,4}\.[oO]{1,3}\Z")
-PHONES = st.none() | st.text(alphabet="0123456789+-() x٣", max_size=16) | st.from_regex(r"\A\+?1?[2-9]{3}[ -]?[0-9]{7}\Z")
+MAILS = (
+    st.none() | st.text(alphabet="aB.@- \u00a0+", max_size=10) | st.from_regex(r"\A[aB]{1,3}@[xY.]{1,4}\.[oO]{1,3}\Z")
+)
+PHONES = (
+    st.none() | st.text(alphabet="0123456789+-() x٣", max_size=16) | st.from_regex(r"\A\+?1?[2-9]{3}[ -]?[0-9]{7}\Z")
+)
 
 
 def name_of(raw: str | None) -> str | None:
@@ -67,7 +73,9 @@ def test_columns_and_rows_agree(staff_connector: Connector, people: list[tuple[s
             faulty.add(key)
         else:
             expected[key] = (name_of(name), mail, phone_of(cell if is_blank(hr_mobile) else hr_mobile))
-    found = {key: tuple(values) for key, *values in result.records.select("key", "last_name", "email", "mobile").iter_rows()}
+    found = {
+        key: tuple(values) for key, *values in result.records.select("key", "last_name", "email", "mobile").iter_rows()
+    }
     assert found == expected
     assert set(result.quarantined_keys) == faulty
 

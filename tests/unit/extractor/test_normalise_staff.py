@@ -35,7 +35,17 @@ def test_a_plain_employee_becomes_one_contact_with_fields_in_contract_order(norm
         "location": "TL-010",
         "active": True,
     }
-    assert list(record) == ["key", "external_id", "first_name", "last_name", "email", "mobile", "role", "location", "active"]
+    assert list(record) == [
+        "key",
+        "external_id",
+        "first_name",
+        "last_name",
+        "email",
+        "mobile",
+        "role",
+        "location",
+        "active",
+    ]
 
 
 def test_the_row_edited_last_stands_for_the_employee_however_the_number_is_spelled(normalise: Normalise) -> None:
@@ -61,7 +71,9 @@ def test_scope_is_decided_by_the_row_that_counts(normalise: Normalise) -> None:
     assert (gone.records.height, gone.out_of_scope, gone.quarantined.height) == (0, 1, 0)
 
 
-@pytest.mark.parametrize(("status", "is_in"), [("A", True), (" l ", True), ("T", False), ("", False), (None, False), ("AL", False)])
+@pytest.mark.parametrize(
+    ("status", "is_in"), [("A", True), (" l ", True), ("T", False), ("", False), (None, False), ("AL", False)]
+)
 def test_only_active_and_on_leave_are_in_scope(normalise: Normalise, status: str | None, is_in: bool) -> None:
     assert normalise([{"status_code": status}]).records.height == int(is_in)
 
@@ -87,25 +99,39 @@ def test_two_rows_without_employee_number_are_two_items(normalise: Normalise) ->
 
 
 def test_a_blank_employee_number_joins_nothing(normalise: Normalise) -> None:
-    result = normalise(jobs=[{}, {"employee_id": None, "job_class_code": "0999"}], aeries=[{"hr_id": " ", "email": "a@b.org"}])
+    result = normalise(
+        jobs=[{}, {"employee_id": None, "job_class_code": "0999"}], aeries=[{"hr_id": " ", "email": "a@b.org"}]
+    )
     assert only(result)["email"] is None
 
 
 def test_only_open_assignments_count(normalise: Normalise) -> None:
-    jobs = [{"seq": 1, "end_date": "2030-06-30", "site_code": "030"}, {"seq": 2, "is_primary": False, "site_code": "020"}]
+    jobs = [
+        {"seq": 1, "end_date": "2030-06-30", "site_code": "030"},
+        {"seq": 2, "is_primary": False, "site_code": "020"},
+    ]
     assert only(normalise(jobs=jobs))["location"] == "TL-020"
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ({"seq": 9, "is_primary": True, "start_date": "2001-01-01"}, {"seq": 1, "is_primary": False, "start_date": "2026-01-01"}),
+        (
+            {"seq": 9, "is_primary": True, "start_date": "2001-01-01"},
+            {"seq": 1, "is_primary": False, "start_date": "2026-01-01"},
+        ),
         ({"seq": 9, "start_date": "2026-01-01"}, {"seq": 1, "start_date": "2025-12-31"}),
         ({"seq": 9, "start_date": "2026-01-01"}, {"seq": 10, "start_date": "2026-01-01"}),
         ({"seq": 9, "is_primary": False}, {"seq": 1, "is_primary": None}),
         ({"seq": 9}, {"seq": 1, "start_date": None}),
     ],
-    ids=["primary first", "then the latest start", "then the lowest number", "unknown primary last", "unknown start last"],
+    ids=[
+        "primary first",
+        "then the latest start",
+        "then the lowest number",
+        "unknown primary last",
+        "unknown start last",
+    ],
 )
 def test_the_order_of_assignments(normalise: Normalise, first: dict[str, Any], second: dict[str, Any]) -> None:
     jobs = [first | {"site_code": "020"}, second | {"site_code": "030"}]
@@ -151,7 +177,9 @@ def test_the_address_in_aeries_comes_before_the_one_in_hr(normalise: Normalise) 
     assert only(normalise(people))["email"] == "hr@x.org"
 
 
-@pytest.mark.parametrize("address", ["none", "a@b", "a b@x.org", "@x.org", "a@@x.org", "a@x.", "a@.org", "a@x..org", "a@x.o"])
+@pytest.mark.parametrize(
+    "address", ["none", "a@b", "a b@x.org", "@x.org", "a@@x.org", "a@x.", "a@.org", "a@x..org", "a@x.o"]
+)
 def test_an_implausible_address_quarantines_the_row_and_shows_no_value(normalise: Normalise, address: str) -> None:
     result = normalise([{"work_email": address}])
     assert result.records.is_empty()
@@ -206,7 +234,9 @@ def test_ids_are_mapped_in_any_spelling(normalise: Normalise) -> None:
 def test_unmapped_ids_are_quarantined_and_counted_by_value(normalise: Normalise) -> None:
     people = [{"employee_id": f"E{n}", "person_id": n} for n in range(1, 5)]
     codes = ["zz1", "ZZ1", "ZZ2", "0101"]
-    result = normalise(people, jobs=[{"employee_id": f"E{n}", "job_class_code": code} for n, code in enumerate(codes, start=1)])
+    result = normalise(
+        people, jobs=[{"employee_id": f"E{n}", "job_class_code": code} for n, code in enumerate(codes, start=1)]
+    )
     assert result.records["key"].to_list() == ["E4"]
     assert items(result) == [(f"E{n}", "role", "NRM_UNMAPPED") for n in (1, 2, 3)]
     assert result.unmapped == (Unmapped("roles", "ZZ1", 2), Unmapped("roles", "ZZ2", 1))

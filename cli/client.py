@@ -1,0 +1,207 @@
+"""Asks the services, as one person, by request and reply on the bus.
+
+It decides nothing: what may be asked follows from the person's permissions on the bus, what is answered from the
+service. A question that gets no answer ends in an error that names the service and what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
+from pydantic import ValidationError
+
+from cli.problem import CommandFailed, NoAnswer, from_note
+from cli.profiles import Profile
+from shared.bus.connect import Refusals
+from shared.bus.topology import REQUESTS, inbox_prefix, matches
+from shared.events import queries
+from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
+from shared.events.model import Document
+from shared.secrets import resolve
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 20.0
+"""A service answers in milliseconds; a plan of many pages that is read for the first time takes seconds."""
+
+AnswerT = TypeVar("AnswerT", bound=Document)
+
+
+class PersonClient:
+    """One person's connection to the bus."""
+
+    def __init__(self, connection: Client, *, user: str) -> None:
+        self.connection = connection
+        self.user = user
+        self._refusals = Refusals(user)
+        self._was_refused = asyncio.Event()
+
+    async def hear(self, error: Exception) -> None:
+        """Take what the server says apart from answers: that an act was refused."""
+        if self._refusals.hear(str(error)) is not None:
+            self._was_refused.set()
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    async def runs(self, question: queries.RunsQuery) -> queries.RunsAnswer:
+        """The newest runs."""
+        return await self._ask("aether.query.runs", question, queries.RunsAnswer)
+
+    async def run(self, run: str) -> queries.RunAnswer:
+        """All that is known of one run."""
+        return await self._ask("aether.query.run", queries.RunQuery(run=run), queries.RunAnswer)
+
+    async def plan(self, question: queries.PlanQuery) -> queries.PlanAnswer:
+        """A part of a run's plan."""
+        return await self._ask("aether.query.plan", question, queries.PlanAnswer)
+
+    async def entries(self, *, first: int, limit: int = queries.ENTRIES_MAX) -> queries.EntriesAnswer:
+        """Audit entries by index."""
+        question = queries.EntriesQuery(first=first, limit=limit)
+        return await self._ask("aether.query.entries", question, queries.EntriesAnswer)
+
+    async def checkpoints(self, *, first: int, limit: int = queries.ENTRIES_MAX) -> queries.CheckpointsAnswer:
+        """Signed checkpoints, oldest first."""
+        question = queries.CheckpointsQuery(first=first, limit=limit)
+        return await self._ask("aether.query.checkpoints", question, queries.CheckpointsAnswer)
+
+    async def health(self) -> queries.HealthAnswer:
+        """How the record stands."""
+        return await self._ask("aether.query.health", queries.HealthQuery(), queries.HealthAnswer)
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    async def request_run(self, request: RequestRun) -> Reply:
+        """Ask for a run; the reply names it."""
+        return await self._command("aether.run.request", request)
+
+    async def approve(self, decision: DecideRun) -> Reply:
+        """Hand in a signed approval."""
+        return await self._command("aether.run.approve", decision)
+
+    async def reject(self, decision: DecideRun) -> Reply:
+        """Hand in a signed rejection."""
+        return await self._command("aether.run.reject", decision)
+
+    async def cancel(self, command: NameRun) -> Reply:
+        """Ask that a run end."""
+        return await self._command("aether.run.cancel", command)
+
+    async def resume(self, command: NameRun) -> Reply:
+        """Ask that a paused run go on."""
+        return await self._command("aether.run.resume", command)
+
+    # -- how ---------------------------------------------------------------------------------------------------------
+
+    async def _command(self, subject: str, body: Document) -> Reply:
+        reply = await self._ask(subject, body, Reply)
+        if not reply.is_accepted:
+            if reply.refusal is None:
+                raise CommandFailed(f"{subject} was refused without a reason", action="Look at the service's log.")
+            raise from_note(reply.refusal)
+        return reply
+
+    async def _ask(self, subject: str, body: Document, answer: type[AnswerT]) -> AnswerT:
+        data = await self._request(subject, body.model_dump_json().encode())
+        try:
+            return answer.model_validate_json(data)
+        except ValidationError as invalid:
+            try:
+                refused = queries.QueryRefused.model_validate_json(data)
+            except ValidationError:
+                raise CommandFailed(
+                    f"the {_service_of(subject)} answered {subject} with something else than {answer.__name__} "
+                    f"({invalid.error_count()} faults)",
+                    action="This command and the service are of different releases; bring them to the same.",
+                ) from None
+            raise from_note(refused.refusal) from None
+
+    async def _request(self, subject: str, data: bytes) -> bytes:
+        """One request; a refusal by the bus ends it at once instead of after the time-out."""
+        self._was_refused.clear()
+        asked = asyncio.ensure_future(self.connection.request(subject, data, timeout=ANSWER_SECONDS))
+        refused = asyncio.ensure_future(self._was_refused.wait())
+        try:
+            await asyncio.wait({asked, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise self._not_permitted(subject)
+            return bytes((await asked).data)
+        except NoRespondersError:
+            service = _service_of(subject)
+            raise NoAnswer(
+                f"nobody answers {subject}: no {service} is connected to the bus",
+                action=f"Start the {service} (the whole house on one machine: `aether up`), then ask again.",
+            ) from None
+        except NatsTimeoutError:
+            if self._refusals.explaining(subject) is not None:
+                raise self._not_permitted(subject) from None
+            raise NoAnswer(
+                f"the {_service_of(subject)} did not answer {subject} within {ANSWER_SECONDS:g} s",
+                action="Look at its log and at `aether doctor`. What was asked may still happen: look before repeating.",
+            ) from None
+        except NatsError as error:
+            raise NoAnswer(
+                f"the connection to the bus failed: {error}", action="Look at the bus; then ask again."
+            ) from None
+        finally:
+            refused.cancel()
+            asked.cancel()
+
+    def _not_permitted(self, subject: str) -> CommandFailed:
+        roles = next((spec.roles for spec in REQUESTS if matches(spec.subject, subject)), ())
+        return CommandFailed(
+            f"the bus refused {subject} to {self.user}, who lacks the role: {' or '.join(roles) or 'none has it'}",
+            action="Use the profile of a person with that role (--profile), or have the role given.",
+            code="APV_NOT_AUTHORISED",
+        )
+
+
+@asynccontextmanager
+async def connected(profile: Profile) -> AsyncIterator[PersonClient]:
+    """A connection for the time of one verb; `CommandFailed` when the bus cannot be entered."""
+    people: list[PersonClient] = []
+
+    async def on_error(error: Exception) -> None:
+        for person in people:
+            await person.hear(error)
+
+    options: dict[str, Any] = {
+        "user": profile.user,
+        "password": str(resolve(profile.password)),
+        "name": f"aether-cli-{profile.user}",
+        "inbox_prefix": inbox_prefix(profile.user),
+        "connect_timeout": CONNECT_SECONDS,
+        "allow_reconnect": False,
+        "error_cb": on_error,
+    }
+    servers = [url.strip() for url in profile.nats_url.split(",")]
+    try:
+        connection = await asyncio.wait_for(nats.connect(servers, **options), CONNECT_SECONDS * len(servers))
+    except (TimeoutError, OSError, NatsError) as error:
+        if "authorization" in str(error).lower():
+            raise CommandFailed(
+                f"the bus at {profile.nats_url} does not accept the password of {profile.user}",
+                action="Take the profile that the running stack wrote; `aether up` writes it anew.",
+            ) from None
+        reason = str(error) or type(error).__name__
+        raise CommandFailed(
+            f"the bus at {profile.nats_url} cannot be reached: {reason}",
+            action="Start it with `aether up`, or correct the address in the profile.",
+        ) from None
+    person = PersonClient(connection, user=profile.user)
+    people.append(person)
+    try:
+        yield person
+    finally:
+        await connection.close()
+
+
+def _service_of(subject: str) -> str:
+    return next((spec.service for spec in REQUESTS if matches(spec.subject, subject)), "service")

@@ -1,0 +1,104 @@
+"""What an approver signs: the digest checked against what the auditor shows, then a record signed with the own key.
+
+Pure but for what is passed in. The check here spares a person a refusal; what protects the target is the same check in
+the differ and again in the applier.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Literal
+
+from cli.problem import CommandFailed
+from shared.clock import to_text
+from shared.hashing.signing import KeyTextError, load_private_key, sign
+from shared.ids import Ids
+from shared.policy.approval import (
+    SIGNATURE_DOMAIN,
+    Approval,
+    SignedApproval,
+    expiry_of,
+    payload_of,
+    risk_of,
+)
+from shared.policy.guard import Level
+from shared.run.state import PlanSummary
+
+DIGEST_PREFIX = "sha256:"
+PREFIX_DIGITS_MIN = 12
+"""Hexadecimal digits of a shortened digest: 48 bits, too many to be met by chance."""
+REASON_CHARACTERS_MAX = 500
+NONCE_CHARACTERS = 26
+
+Decision = Literal["approve", "reject"]
+
+
+def full_digest(given: str, *, shown: str, run: str) -> str:
+    """The plan's digest, when what was given is it or the beginning of it; `CommandFailed` otherwise."""
+    digits = given.strip().lower().removeprefix(DIGEST_PREFIX)
+    if re.fullmatch(r"[0-9a-f]{1,64}", digits) is None:
+        raise CommandFailed(
+            f"--digest {given}: is no digest", action="Copy it from `aether show`: sha256: and 64 hexadecimal digits."
+        )
+    if len(digits) < PREFIX_DIGITS_MIN:
+        raise CommandFailed(
+            f"--digest {given}: {len(digits)} hexadecimal digits, at least {PREFIX_DIGITS_MIN} are needed",
+            action="Give more of the digest that `aether show` prints.",
+        )
+    if not shown.removeprefix(DIGEST_PREFIX).startswith(digits):
+        raise CommandFailed(
+            f"run {run} has plan {shown}; --digest names {given}",
+            action="Review the plan again (`aether plan`) and give the digest it shows.",
+            code="APV_WRONG_DIGEST",
+        )
+    return shown
+
+
+def signed_decision(
+    plan: PlanSummary,
+    *,
+    run: str,
+    decision: Decision,
+    approver: str,
+    reason: str,
+    is_override: bool,
+    key_text: str,
+    now: datetime,
+    ids: Ids,
+) -> SignedApproval:
+    """The signed record for this plan; `CommandFailed` for what would be refused anyway."""
+    reason = reason.strip()
+    if not 0 < len(reason) <= REASON_CHARACTERS_MAX:
+        raise CommandFailed(
+            f"--reason has {len(reason)} characters, allowed 1 to {REASON_CHARACTERS_MAX}",
+            action="Say in a sentence why; it stands in the audit log for good.",
+        )
+    level = Level(plan.verdict_level)
+    if decision == "approve" and level is Level.HOLD and not is_override:
+        raise CommandFailed(
+            f"run {run} is held by the guard; approving it must say so",
+            action=f"Read the guard's lines (`aether show {run}`); then approve with --override, or reject.",
+            code="APV_WRONG_STATE",
+        )
+    approval = Approval(
+        run=run,
+        plan_digest=plan.plan_digest,
+        verdict_digest=plan.verdict_digest,
+        decision=decision,
+        is_override=is_override,
+        approver=approver,
+        reason=reason,
+        nonce=ids.token(NONCE_CHARACTERS),
+        signed_at=to_text(now),
+        expires_at=to_text(expiry_of(risk_of(plan.changes_by_class, level), now)),
+    )
+    try:
+        private = load_private_key(key_text)
+    except KeyTextError as problem:
+        raise CommandFailed(
+            f"the approval key of {approver} cannot be read: {problem}",
+            action="Put the approver's Ed25519 key where the profile points.",
+        ) from None
+    signature = sign(private, domain=SIGNATURE_DOMAIN, payload=payload_of(approval))
+    return SignedApproval(approval=approval, signature=signature)

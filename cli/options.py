@@ -1,0 +1,54 @@
+"""The options that every verb has, and the session they make: which data folder, as whom, and how to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA_DEFAULT = Path(".aether")
+PROFILE_DEFAULT = "operator"
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="AETHER_DATA", help="Data folder; holds the profiles. Default: ./.aether"),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", envvar="AETHER_PROFILE", help="As whom: a file in profiles/. Default: operator"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `aether runs` prints it.")]
+WATCH_SECONDS_DEFAULT = 3600.0
+TimeoutOption = Annotated[
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=1, help="Longest time to watch; the run goes on without us."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every verb needs to know."""
+
+    data: Path
+    profile: str
+    is_json: bool
+
+    @property
+    def as_options(self) -> str:
+        """The options that a printed command needs so that it finds the same data folder."""
+        return "" if self.data == DATA_DEFAULT else f" --data {self.data}"
+
+
+def session_of(
+    context: typer.Context, *, data: Path | None, profile: str | None, is_json: bool, profile_default: str | None = None
+) -> Session:
+    """The session of one call; options after the verb win over those before it."""
+    before = context.find_root().params
+    return Session(
+        data=data or before.get("data") or DATA_DEFAULT,
+        profile=profile or before.get("profile") or profile_default or PROFILE_DEFAULT,
+        is_json=is_json or bool(before.get("is_json")),
+    )

@@ -1,0 +1,211 @@
+"""How answers look to a person: rich tables and plain lines from documents. Pure; it prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from services.auditor.verify import VerificationReport
+from shared.events.queries import ChangeView, PlanAnswer, RunAnswer, RunView, SnapshotView
+from shared.failures import CATALOGUE
+from shared.policy.guard import Level, VerdictLine
+from shared.run.states import RunStatus
+
+FAILURES_SHOWN_MAX = 5
+UNMAPPED_SHOWN_MAX = 20
+
+
+def runs_table(runs: Sequence[RunView]) -> RenderableType:
+    """A line for each run."""
+    if not runs:
+        return "No run yet. Ask for one: aether run CONNECTOR --dry-run"
+    table = _table("run", "connector", "mode", "status", "changes", "requested by", "requested at", "sealed")
+    for run in runs:
+        changes = str(run.plan.changes) if run.plan is not None else "-"
+        table.add_row(
+            run.run,
+            f"{run.connector} {run.connector_version}",
+            run.mode,
+            run.status,
+            changes,
+            run.requester or "nobody known",
+            run.requested_at,
+            "yes" if run.is_sealed else "no",
+        )
+    return table
+
+
+def run_lines(answer: RunAnswer, *, options: str = "") -> list[RenderableType]:
+    """All that matters about one run, worst first where there is an order."""
+    view = answer.run
+    if view is None:
+        return []
+    lines: list[RenderableType] = [_facts(view, answer)]
+    if view.failure is not None:
+        entry = CATALOGUE.get(view.failure.code)
+        lines.append(f"{view.failure.code}: {view.failure.text}")
+        if entry is not None:
+            lines.append(f"  what to do: {entry.action}")
+    lines += _verdict_lines(answer.verdict)
+    if view.plan is not None:
+        lines.append(_numbers("changes by class", view.plan.changes_by_class))
+    lines += [_snapshot_line(snapshot) for snapshot in answer.snapshots]
+    for snapshot in answer.snapshots:
+        lines += [f"  unmapped {text}" for text in snapshot.unmapped[:UNMAPPED_SHOWN_MAX]]
+    if view.counts is not None:
+        lines.append(_numbers(f"of {view.counts.planned} planned", view.counts.model_dump(exclude={"planned"})))
+    if answer.counts_by_code:
+        lines.append(_numbers("by code", answer.counts_by_code))
+    lines += [f"refused: {note.code}: {note.text}" for note in answer.refusals]
+    lines += [f"dead letter {letter.subject}: {letter.code}: {letter.reason}" for letter in answer.dead_letters]
+    lines += next_steps(view, options=options)
+    return lines
+
+
+def next_steps(view: RunView, *, options: str = "") -> list[str]:
+    """The very commands that a person may give next."""
+    status, plan = RunStatus(view.status), view.plan
+    if plan is not None and status in (RunStatus.AWAITING_APPROVAL, RunStatus.HELD):
+        override = " --override" if status is RunStatus.HELD else ""
+        missing = max(plan.approvals_needed - len(view.approvers), 0)
+        people = "one approver" if missing == 1 else f"{missing} approvers"
+        return [
+            f"Review:  aether plan {view.run}{options}",
+            f"Approve ({people}, not {view.requester}; until {plan.expires_at}):",
+            f"  aether approve {view.run} --digest {plan.plan_digest}{override} --reason '…' --profile approver{options}",
+        ]
+    if status is RunStatus.PAUSED:
+        return [f'Go on:  aether resume {view.run} --reason "…"{options}']
+    if status is RunStatus.PLANNED:
+        return [f"Review:  aether plan {view.run}{options}", f"Apply:   aether run {view.connector} --apply{options}"]
+    return []
+
+
+def plan_lines(answer: PlanAnswer) -> list[RenderableType]:
+    """A plan's head and the changes given, field by field."""
+    plan = answer.plan
+    if plan is None:
+        return []
+    lines: list[RenderableType] = [
+        f"Plan of run {answer.run}",
+        f"  digest   {plan.plan_digest}",
+        f"  content  {plan.content_digest}",
+        f"  verdict  {plan.verdict_level}, {plan.approvals_needed} approval(s) needed, expires {plan.expires_at}",
+        *_verdict_lines(answer.verdict),
+        _numbers("changes by class", plan.changes_by_class),
+    ]
+    if answer.excluded:
+        lines.append(f"{answer.excluded} set aside by the plan; they are never carried out")
+    if answer.changes:
+        lines.append(changes_table(answer.changes))
+    if len(answer.changes) < answer.total:
+        lines.append(f"{len(answer.changes)} of {answer.total} shown; --limit N or --all shows more")
+    return lines
+
+
+def changes_table(changes: Iterable[ChangeView]) -> Table:
+    """A line for each changed field."""
+    table = _table("class", "key", "field", "was", "now", "cause", "outcome")
+    for change in changes:
+        outcome = " ".join(part for part in (change.result, change.code) if part)
+        head = (change.change_class, f"{change.entity}/{change.key}")
+        if not change.fields:
+            table.add_row(*head, "", "", "", "", outcome)
+        for number, field in enumerate(change.fields):
+            first = (*head,) if number == 0 else ("", "")
+            last = outcome if number == 0 else ""
+            table.add_row(*first, field.name, _value(field.before), _value(field.after), field.cause, last)
+    return table
+
+
+def verification_lines(report: VerificationReport) -> list[str]:
+    """What was proven, and the first fault."""
+    lines = [
+        f"entries      {report.entries}, of which {report.entries_proven} under a signed checkpoint",
+        f"checkpoints  {report.checkpoints}",
+        f"runs sealed  {report.runs_sealed}",
+        f"root         {report.root or 'none: no tree can be built'}",
+    ]
+    if report.is_valid:
+        return [*lines, "The log holds."]
+    lines.append(f"THE LOG DOES NOT HOLD: {report.failures_total} fault(s)")
+    lines += [f"  {failure.kind}: {failure.reason}" for failure in report.failures[:FAILURES_SHOWN_MAX]]
+    return lines
+
+
+def plain_table(*columns: str, rows: Iterable[Sequence[str]]) -> Table:
+    """A table of texts, none of which is markup."""
+    table = _table(*columns)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+class _PlainTable(Table):
+    """A table whose cells are never read as markup: values may hold brackets."""
+
+    def add_row(self, *cells: RenderableType | None, **options: object) -> None:
+        texts = [Text(cell) if isinstance(cell, str) else cell for cell in cells]
+        super().add_row(*texts)
+
+
+def _table(*columns: str) -> Table:
+    table = _PlainTable(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _facts(view: RunView, answer: RunAnswer) -> RenderableType:
+    seconds = {phase.status.value: phase.at for phase in answer.phases}
+    rows = [
+        ("run", view.run),
+        ("connector", f"{view.connector} {view.connector_version}"),
+        ("mode", view.mode),
+        ("status", view.status),
+        ("requested", f"by {view.requester or 'nobody known'} at {view.requested_at}"),
+        ("changed", view.changed_at),
+    ]
+    if view.plan is not None:
+        rows.append(("verdict", view.plan.verdict_level))
+        rows.append(("digest", view.plan.plan_digest))
+    if view.approvers:
+        rows.append(("approved by", ", ".join(view.approvers)))
+    if seconds:
+        rows.append(("way", " → ".join(seconds)))
+    rows.append(("sealed", "yes" if view.is_sealed else "not yet"))
+    table = _PlainTable(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _verdict_lines(lines: Iterable[VerdictLine]) -> list[str]:
+    return [f"{line.level.value:<5} {line.text}" for line in lines if line.level is not Level.PASS]
+
+
+def _snapshot_line(snapshot: SnapshotView) -> str:
+    rows = ", ".join(f"{name} {number}" for name, number in snapshot.rows.items()) or "no row"
+    state = "certified" if snapshot.is_certified else "NOT CERTIFIED"
+    if snapshot.incomplete is not None:
+        state += f" ({snapshot.incomplete.code}: {snapshot.incomplete.text})"
+    codes = ", ".join(f"{name} {number}" for name, number in snapshot.quarantined_by_code.items())
+    quarantined = f", {snapshot.quarantined} quarantined ({codes})" if snapshot.quarantined else ""
+    return (
+        f"{snapshot.side} {snapshot.entity}: {state}; rows {rows}; {snapshot.records} records{quarantined}; "
+        f"{snapshot.seconds:.1f} s"
+    )
+
+
+def _numbers(title: str, numbers: dict[str, int]) -> str:
+    shown = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+    return f"{title}: {shown or 'none'}"
+
+
+def _value(text: str | None) -> str:
+    return "(empty)" if text is None else text

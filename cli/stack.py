@@ -1,0 +1,363 @@
+"""The whole house on one machine: bus, services and, for a demonstration, a sample district and a simulated vendor.
+
+`aether up` runs it, and so do tests and the demonstration. It starts in order (systems, bus, services), brings back
+what dies, and stops in order, so that each service can hand on what it holds. It gives no commands to the services.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import nats
+
+from cli.client import PersonClient, connected
+from cli.embedded_setup import (
+    LOG_ORIGIN,
+    PEOPLE,
+    Layout,
+    PersonSpec,
+    prepare,
+    reference,
+    write_demo_connections,
+    write_profiles,
+)
+from cli.problem import CommandFailed
+from cli.processes import Child, ChildFailed
+from cli.profiles import load_profile
+from shared.bus.embedded import EmbeddedPerson, EmbeddedServer, EmbeddedServerError
+from shared.bus.provision import provision
+from shared.bus.topology import PROVISIONER, inbox_prefix
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder that holds `services/`, `connectors/` and `systems/`."""
+START_SECONDS_MAX = 60.0
+"""For one program to become ready, on a slow and busy machine."""
+DISTRICT_SECONDS_MAX = 300.0
+SUPERVISE_SECONDS = 0.2
+BUS = "bus"
+SIMULATOR = "titanhst"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One part of the stack and where it is."""
+
+    name: str
+    address: str
+    log: str
+
+
+class Stack:
+    """One embedded stack on one data folder."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        is_demo: bool = False,
+        extractors: int = 1,
+        differs: int = 1,
+        port: int = -1,
+        people: Sequence[PersonSpec] = PEOPLE,
+        staff: int | None = None,
+        connectors: Path = ROOT / "connectors",
+        on_notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Prepare to run; nothing is touched before `start`.
+
+        `staff` is the size of a sample district that has yet to be made; `on_notice` hears what happens meanwhile.
+        """
+        self.layout = Layout(data.resolve(), is_demo)
+        self.is_demo = is_demo
+        self._people = tuple(people)
+        self._staff = staff
+        self._connectors = connectors
+        self._notice = on_notice
+        self._server = EmbeddedServer(
+            self.layout.bus, [EmbeddedPerson(each.user, frozenset(each.roles)) for each in people], port=port
+        )
+        numbers = {"extractor": extractors, "differ": differs, "applier": 1, "auditor": 1}
+        self._services = {
+            name: service
+            for service, number in numbers.items()
+            for name in ([service] if number == 1 else [f"{service}-{each}" for each in range(1, number + 1)])
+        }
+        self._children: dict[str, Child] = {}
+        self._bus_stays_down = False
+        self._supervisor: asyncio.Task[None] | None = None
+        self._lock: int | None = None
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> Self:
+        """Start everything and return once every program takes work; `CommandFailed` when one does not."""
+        try:
+            prepare(self.layout, self._people)
+            self._take_folder()
+            if self.is_demo:
+                await self._start_systems()
+            await self._start_bus()
+            await self._start_services()
+        except (ChildFailed, EmbeddedServerError) as failed:
+            await self.stop()
+            raise CommandFailed(
+                str(failed), action=f"Look at the logs in {self.layout.logs}; then start again."
+            ) from None
+        except BaseException:
+            await self.stop()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise(), name="stack-supervisor")
+        return self
+
+    async def stop(self) -> None:
+        """Stop in order: who takes work in, who works it off, who records it, the vendor, the bus."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+        for service in ("extractor", "differ", "applier", "auditor"):
+            children = [child for name, child in self._children.items() if self._services.get(name) == service]
+            await asyncio.gather(*(child.stop() for child in children))
+        if SIMULATOR in self._children:
+            await self._children[SIMULATOR].stop()
+        self._server.stop()
+        self._children.clear()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # -- for tests and demonstrations --------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        """The parts that can be killed and restarted."""
+        return [BUS, *self._children]
+
+    def kill(self, name: str, *, stays_down: bool = False) -> None:
+        """End a part as a crash would (SIGKILL); it is brought back by itself unless it is to stay down."""
+        if name == BUS:
+            self._bus_stays_down = stays_down
+            self._server.kill()
+        else:
+            self._child(name).kill(stays_down=stays_down)
+
+    async def restart(self, name: str) -> None:
+        """Start a part again, stopping it first if it runs; returns once it takes work."""
+        if name == BUS:
+            await self._server.restart_async()
+            self._bus_stays_down = False
+            return
+        child = self._child(name)
+        await child.stop()
+        child.start()
+        await child.wait_ready(seconds_max=START_SECONDS_MAX)
+
+    async def wait_ready(self, name: str) -> None:
+        """Wait until a part that is being brought back takes work again."""
+        await self._child(name).wait_ready(seconds_max=START_SECONDS_MAX)
+
+    @asynccontextmanager
+    async def client(self, profile: str) -> AsyncIterator[PersonClient]:
+        """A connection as the person of that profile."""
+        async with connected(load_profile(self.layout.data, profile)) as client:
+            yield client
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a part while it runs."""
+        return self._server.pid if name == BUS else self._child(name).pid
+
+    @property
+    def bus_url(self) -> str:
+        """The address of the bus."""
+        return self._server.url
+
+    @property
+    def vendor_url(self) -> str:
+        """The simulated vendor's address; only in a demonstration."""
+        return str((self._child(SIMULATOR).ready() or {}).get("url", ""))
+
+    def admin_url(self, name: str) -> str:
+        """The address of a service's /livez, /readyz and /metrics."""
+        return str((self._child(name).ready() or {}).get("admin_url", ""))
+
+    def addresses(self) -> list[Address]:
+        """Every part and where it is."""
+        found = [
+            Address("bus", self._server.url, str(self.layout.bus / "nats-server.log")),
+            Address("bus figures", self._server.monitoring_url, ""),
+        ]
+        for name, child in self._children.items():
+            ready = child.ready() or {}
+            found.append(Address(name, str(ready.get("admin_url") or ready.get("url") or "down"), str(child.log)))
+        return found
+
+    def profiles(self) -> tuple[str, ...]:
+        """The people who may give commands."""
+        return tuple(person.profile for person in self._people)
+
+    # -- how ---------------------------------------------------------------------------------------------------------
+
+    def _child(self, name: str) -> Child:
+        try:
+            return self._children[name]
+        except KeyError:
+            raise KeyError(f"the stack has no part {name}; there are: {', '.join(self.names())}") from None
+
+    def _take_folder(self) -> None:
+        descriptor = os.open(self.layout.data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace") or "unknown"
+            os.close(descriptor)
+            raise CommandFailed(
+                f"the data folder {self.layout.data} is held by process {holder}, another `aether up`",
+                action="Use that one, stop it, or choose another folder with --data.",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        self._lock = descriptor
+
+    async def _start_systems(self) -> None:
+        layout = self.layout
+        seed = layout.district / "titanhst.json"
+        if not (layout.district / "truth.json").exists():
+            self._notice("making the sample district …")
+            size = [] if self._staff is None else ["--staff", str(self._staff)]
+            await self._run_once("simulators.district", "--out", str(layout.district), *size)
+        child = self._spawn(
+            SIMULATOR,
+            "simulators.titanhst",
+            *("--state", str(seed), "--keep-file", str(layout.simulator / "state.jsonl")),
+            *("--journal-file", str(layout.simulator / "journal.jsonl")),
+            *("--read-token-file", str(layout.read_token), "--write-token-file", str(layout.write_token)),
+            *("--ready-file", str(layout.ready / f"{SIMULATOR}.json")),
+        )
+        ready = await child.wait_ready(seconds_max=START_SECONDS_MAX)
+        # Brought back, it must listen where the services expect it.
+        child.arguments = [*child.arguments, "--port", str(ready["port"])]
+        write_demo_connections(layout, vendor_url=str(ready["url"]))
+
+    async def _start_bus(self) -> None:
+        await self._server.start_async()
+        connection = await nats.connect(
+            self._server.url,
+            user=PROVISIONER,
+            password=self._server.password_of(PROVISIONER),
+            inbox_prefix=inbox_prefix(PROVISIONER),
+            allow_reconnect=False,
+        )
+        try:
+            await provision(connection.jetstream())
+        finally:
+            await connection.close()
+        write_profiles(
+            self.layout, self._people, nats_url=self._server.url, passwords=self._server.secrets_dir.resolve()
+        )
+
+    async def _start_services(self) -> None:
+        for name, service in self._services.items():
+            self._spawn(name, f"services.{service}", environment=self._service_environment(name, service))
+        for name in self._services:
+            await self._children[name].wait_ready(seconds_max=START_SECONDS_MAX)
+
+    def _service_environment(self, name: str, service: str) -> dict[str, str]:
+        layout = self.layout
+        environment = {
+            "AETHER_NATS_URL": self._server.url,
+            "AETHER_NATS_PASSWORD": reference(self._server.secrets_dir / service),
+            "AETHER_ADMIN_PORT": "0",
+            "AETHER_READY_FILE": str(layout.ready / f"{name}.json"),
+        }
+        if service != "auditor":
+            environment |= {
+                "AETHER_CONNECTORS": str(self._connectors),
+                "AETHER_SYSTEMS": str(ROOT / "systems"),
+                "AETHER_CONNECTIONS": str(layout.connections),
+                "AETHER_IDENTITIES": str(layout.identities),
+                "AETHER_COMMITMENT_KEY": reference(layout.commitment_key),
+            }
+        if service in ("differ", "auditor"):
+            environment["AETHER_DATABASE_URL"] = f"sqlite+aiosqlite:///{layout.data / f'{service}.db'}"
+        if service == "auditor":
+            environment |= {"AETHER_SIGNING_KEY": reference(layout.signing_key), "AETHER_LOG_ORIGIN": LOG_ORIGIN}
+        return environment
+
+    def _spawn(self, name: str, module: str, *arguments: str, environment: dict[str, str] | None = None) -> Child:
+        child = Child(
+            name=name,
+            arguments=[sys.executable, "-m", module, *arguments],
+            environment={**_clean_environment(), **(environment or {})},
+            log=self.layout.logs / f"{name}.log",
+            ready_file=self.layout.ready / f"{name}.json",
+        )
+        self._children[name] = child
+        child.start()
+        return child
+
+    async def _run_once(self, module: str, *arguments: str) -> None:
+        log = self.layout.logs / f"{module}.log"
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", module, *arguments), env=_clean_environment(), stdout=output, stderr=output
+            )
+        try:
+            code = await asyncio.wait_for(process.wait(), DISTRICT_SECONDS_MAX)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise ChildFailed(f"{module} took longer than {DISTRICT_SECONDS_MAX:g} s; see {log}") from None
+        if code != 0:
+            raise ChildFailed(f"{module} ended with {code}; its log ends: {log.read_text(errors='replace')[-2000:]}")
+
+    async def _supervise(self) -> None:
+        """Bring back what died, with growing pauses; each part waits for itself only."""
+        given_up: set[str] = set()
+        waiting: dict[str, float] = {}
+        loop = asyncio.get_running_loop()
+        while True:  # until the stack stops
+            await asyncio.sleep(SUPERVISE_SECONDS)
+            if self._server.pid is None and not self._bus_stays_down:
+                self._notice("the bus died; it is started again")
+                try:
+                    await self._server.start_async()
+                except EmbeddedServerError as failed:
+                    self._notice(str(failed))
+            for name, child in self._children.items():
+                if child.pid is not None or child.stays_down or name in given_up:
+                    continue
+                if name not in waiting:
+                    pause = child.pause_before_restart()
+                    if pause is None:
+                        given_up.add(name)
+                        self._notice(f"{name} died too often and stays down; its log: {child.log}")
+                        continue
+                    self._notice(f"{name} died; it is started again in {pause:g} s")
+                    waiting[name] = loop.time() + pause
+                if loop.time() >= waiting[name]:
+                    del waiting[name]
+                    child.start()
+
+
+def _clean_environment() -> dict[str, str]:
+    """Our environment without settings meant for other programs of the house, and with the house on the path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AETHER_")}
+    path = kept.get("PYTHONPATH")
+    return {**kept, "PYTHONPATH": str(ROOT) if not path else f"{ROOT}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,172 @@
+"""Verbs about plans: plan, approve, reject."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import (
+    WATCH_SECONDS_DEFAULT,
+    DataOption,
+    JsonOption,
+    ProfileOption,
+    RunArgument,
+    Session,
+    TimeoutOption,
+    session_of,
+)
+from cli.problem import CommandFailed
+from cli.verbs.runs import finish, known
+
+if TYPE_CHECKING:
+    from cli.client import PersonClient
+    from cli.decisions import Decision
+    from shared.events.queries import PlanAnswer
+
+DigestOption = Annotated[
+    str, typer.Option("--digest", help="The plan's digest as reviewed, or its first 12 or more hexadecimal digits.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")]
+PAGE_CHANGES = 200
+CHANGES_SHOWN_DEFAULT = 50
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command("plan")(plan)
+    app.command("approve")(approve)
+    app.command("reject")(reject)
+
+
+def plan(
+    context: typer.Context,
+    run_id: RunArgument,
+    change_class: Annotated[str | None, typer.Option("--class", help="Only changes of this class.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Changes to show.")] = CHANGES_SHOWN_DEFAULT,
+    is_all: Annotated[bool, typer.Option("--all", help="Show every change.")] = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """Show a run's plan, field by field; personal values are masked."""
+    session = session_of(context, data=data, profile=profile, is_json=is_json)
+    return asyncio.run(_plan(session, run_id, change_class=change_class, limit=None if is_all else limit))
+
+
+async def _plan(session: Session, run_id: str, *, change_class: str | None, limit: int | None) -> int:
+    from cli.client import connected
+    from cli.output import show
+    from cli.profiles import load_profile
+    from cli.rendering import plan_lines
+
+    async with connected(load_profile(session.data, session.profile)) as client:
+        answer = await read_plan(client, run_id, change_class=change_class, limit=limit)
+    show(answer.model_dump(mode="json"), plan_lines(answer), is_json=session.is_json)
+    return 0
+
+
+async def read_plan(client: PersonClient, run_id: str, *, change_class: str | None, limit: int | None) -> PlanAnswer:
+    """The plan with up to `limit` changes (None: all), read page by page; `CommandFailed` when there is none."""
+    from shared.events.queries import ChangeView, PlanQuery
+
+    changes: list[ChangeView] = []
+    while True:  # bounded by the total that each answer states
+        wanted = PAGE_CHANGES if limit is None else min(PAGE_CHANGES, limit - len(changes))
+        question = PlanQuery(run=run_id, change_class=change_class, offset=len(changes), limit=wanted)
+        answer = await client.plan(question)
+        if answer.plan is None:
+            state = known(await client.run(run_id), run_id).run
+            raise CommandFailed(
+                f"run {run_id} has no plan: it is {state.status if state is not None else 'unknown'}",
+                action=f"Look at the run: aether show {run_id}",
+                code="APV_WRONG_STATE",
+            )
+        changes += answer.changes
+        is_enough = limit is not None and len(changes) >= limit
+        if not answer.changes or len(changes) >= answer.total or is_enough:
+            return answer.model_copy(update={"changes": tuple(changes)})
+
+
+def approve(
+    context: typer.Context,
+    run_id: RunArgument,
+    digest: DigestOption,
+    reason: ReasonOption,
+    override: Annotated[bool, typer.Option("--override", help="Release a plan that the guard holds.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until the run ends or waits for a person.")] = False,
+    timeout: TimeoutOption = WATCH_SECONDS_DEFAULT,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """Approve the plan with this digest, signed with the profile's key; the requester of a run cannot."""
+    session = session_of(context, data=data, profile=profile, is_json=is_json)
+    seconds_max = timeout if watch else None
+    return asyncio.run(
+        _decide(session, run_id, "approve", digest=digest, reason=reason, override=override, seconds_max=seconds_max)
+    )
+
+
+def reject(
+    context: typer.Context,
+    run_id: RunArgument,
+    digest: DigestOption,
+    reason: ReasonOption,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """Reject the plan with this digest; the run ends (exit code 6)."""
+    session = session_of(context, data=data, profile=profile, is_json=is_json)
+    return asyncio.run(
+        _decide(session, run_id, "reject", digest=digest, reason=reason, override=False, seconds_max=None)
+    )
+
+
+async def _decide(
+    session: Session,
+    run_id: str,
+    decision: Decision,
+    *,
+    digest: str,
+    reason: str,
+    override: bool,
+    seconds_max: float | None,
+) -> int:
+    from cli.client import connected
+    from cli.decisions import full_digest, signed_decision
+    from cli.profiles import load_profile
+    from shared.clock import SystemClock
+    from shared.events.commands import DecideRun
+    from shared.ids import RandomIds
+    from shared.secrets import resolve
+
+    person = load_profile(session.data, session.profile)
+    if person.approval_key is None:
+        raise CommandFailed(
+            f"profile {session.profile} has no approval key, so {person.user} cannot sign a decision",
+            action="Use the profile of an approver: --profile approver.",
+            code="APV_NOT_AUTHORISED",
+        )
+    async with connected(person) as client:
+        before = known(await client.run(run_id), run_id)
+        summary = (await read_plan(client, run_id, change_class=None, limit=1)).plan
+        if summary is None:  # read_plan has raised already
+            raise CommandFailed(f"run {run_id} has no plan", action=f"aether show {run_id}", code="APV_WRONG_STATE")
+        full_digest(digest, shown=summary.plan_digest, run=run_id)
+        signed = signed_decision(
+            summary,
+            run=run_id,
+            decision=decision,
+            approver=person.user,
+            reason=reason,
+            is_override=override,
+            key_text=resolve(person.approval_key),
+            now=SystemClock().now(),
+            ids=RandomIds(),
+        )
+        command = DecideRun(signed=signed)
+        reply = await (client.approve(command) if decision == "approve" else client.reject(command))
+        return await finish(client, session, reply, run=run_id, before=before, seconds_max=seconds_max)

@@ -1,0 +1,211 @@
+"""Verbs about runs: run, runs, show, cancel, resume."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.options import (
+    WATCH_SECONDS_DEFAULT,
+    DataOption,
+    JsonOption,
+    ProfileOption,
+    RunArgument,
+    Session,
+    TimeoutOption,
+    session_of,
+)
+from cli.problem import CommandFailed
+
+if TYPE_CHECKING:
+    from cli.client import PersonClient
+    from shared.events.commands import Reply
+    from shared.events.queries import RunAnswer
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command("run")(run)
+    app.command("runs")(runs)
+    app.command("show")(show_run)
+    app.command("cancel")(cancel)
+    app.command("resume")(resume)
+
+
+def run(
+    context: typer.Context,
+    connector: Annotated[str, typer.Argument(metavar="CONNECTOR", help="Name, as `aether connector list` prints it.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Make the plan and stop.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Make the plan and, once approved, carry it out.")] = False,
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", help="Stay until it ends or waits for a person.")] = True,
+    timeout: TimeoutOption = WATCH_SECONDS_DEFAULT,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """Ask for a run of a connector; give exactly one of --dry-run and --apply."""
+    if dry_run == apply:
+        raise typer.BadParameter("give exactly one of --dry-run and --apply")
+    session = session_of(context, data=data, profile=profile, is_json=is_json)
+    return asyncio.run(
+        _run(session, connector, mode="apply" if apply else "dry-run", seconds_max=timeout if watch else None)
+    )
+
+
+async def _run(
+    session: Session, connector: str, *, mode: Literal["dry-run", "apply"], seconds_max: float | None
+) -> int:
+    from cli.client import connected
+    from cli.profiles import load_profile
+    from shared.events.commands import RequestRun
+
+    async with connected(load_profile(session.data, session.profile)) as client:
+        reply = await client.request_run(RequestRun(connector=connector, mode=mode))
+        if reply.run is None:
+            raise CommandFailed("the request was accepted without a run id", action="Look with `aether runs`.")
+        return await finish(client, session, reply, run=reply.run, before=None, seconds_max=seconds_max)
+
+
+def runs(
+    context: typer.Context,
+    connector: Annotated[str | None, typer.Option("--connector", help="Only runs of this connector.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 20,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """List the newest runs."""
+    return asyncio.run(
+        _runs(session_of(context, data=data, profile=profile, is_json=is_json), connector=connector, limit=limit)
+    )
+
+
+async def _runs(session: Session, *, connector: str | None, limit: int) -> int:
+    from cli.client import connected
+    from cli.output import show
+    from cli.profiles import load_profile
+    from cli.rendering import runs_table
+    from shared.events.queries import RunsQuery
+
+    async with connected(load_profile(session.data, session.profile)) as client:
+        answer = await client.runs(RunsQuery(connector=connector, limit=limit))
+    show(answer.model_dump(mode="json"), [runs_table(answer.runs)], is_json=session.is_json)
+    return 0
+
+
+def show_run(
+    context: typer.Context,
+    run_id: RunArgument,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """Show one run: where it is, what was read, what the guard said, what became of the changes."""
+    return asyncio.run(_show(session_of(context, data=data, profile=profile, is_json=is_json), run_id))
+
+
+async def _show(session: Session, run_id: str) -> int:
+    from cli.client import connected
+    from cli.profiles import load_profile
+
+    async with connected(load_profile(session.data, session.profile)) as client:
+        show_answer(known(await client.run(run_id), run_id), session)
+    return 0
+
+
+def cancel(
+    context: typer.Context,
+    run_id: RunArgument,
+    reason: ReasonOption,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until it has ended.")] = False,
+    timeout: TimeoutOption = WATCH_SECONDS_DEFAULT,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """End a run at its next change; a run that has written something ends partial."""
+    session = session_of(context, data=data, profile=profile, is_json=is_json)
+    return asyncio.run(_name(session, run_id, reason, verb="cancel", seconds_max=timeout if watch else None))
+
+
+def resume(
+    context: typer.Context,
+    run_id: RunArgument,
+    reason: ReasonOption,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until it ends or pauses again.")] = False,
+    timeout: TimeoutOption = WATCH_SECONDS_DEFAULT,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+    is_json: JsonOption = False,
+) -> int:
+    """Let a paused run go on, under the same plan and approval."""
+    session = session_of(context, data=data, profile=profile, is_json=is_json)
+    return asyncio.run(_name(session, run_id, reason, verb="resume", seconds_max=timeout if watch else None))
+
+
+async def _name(
+    session: Session, run_id: str, reason: str, *, verb: Literal["cancel", "resume"], seconds_max: float | None
+) -> int:
+    from cli.client import connected
+    from cli.profiles import load_profile
+    from shared.events.commands import NameRun
+
+    async with connected(load_profile(session.data, session.profile)) as client:
+        before = await client.run(run_id)
+        command = NameRun(run=run_id, reason=reason)
+        reply = await (client.cancel(command) if verb == "cancel" else client.resume(command))
+        return await finish(client, session, reply, run=run_id, before=before, seconds_max=seconds_max)
+
+
+async def finish(
+    client: PersonClient,
+    session: Session,
+    reply: Reply,
+    *,
+    run: str,
+    before: RunAnswer | None,
+    seconds_max: float | None,
+) -> int:
+    """Print what a command led to, after watching if asked (`seconds_max`), and return the exit code."""
+    from cli.outcome import exit_code_of, exit_code_of_view
+    from cli.output import show
+    from cli.watching import follow_visibly
+    from shared.clock import SystemClock
+
+    seen = before.run if before is not None else None
+    # A second approver is still missing: the state stays as it was, and there is nothing to watch.
+    is_as_before = seen is not None and reply.status == seen.status
+    if seconds_max is None or is_as_before:
+        code = exit_code_of(reply.status) if reply.status is not None else 0
+        document = {**reply.model_dump(mode="json"), "exit_code": code}
+        show(document, [f"run {run} is {reply.status}"], is_json=session.is_json)
+        return code
+    answer = await follow_visibly(client, run, clock=SystemClock(), seconds_max=seconds_max, before=seen)
+    show_answer(answer, session)
+    return exit_code_of_view(answer.run) if answer.run is not None else 1
+
+
+def show_answer(answer: RunAnswer, session: Session) -> None:
+    """Print one run."""
+    from cli.outcome import exit_code_of_view
+    from cli.output import show
+    from cli.rendering import run_lines
+
+    code = exit_code_of_view(answer.run) if answer.run is not None else 1
+    document = {**answer.model_dump(mode="json"), "exit_code": code}
+    show(document, run_lines(answer, options=session.as_options), is_json=session.is_json)
+
+
+def known(answer: RunAnswer, run_id: str) -> RunAnswer:
+    """The answer; `CommandFailed` when there is no such run."""
+    if answer.run is None:
+        raise CommandFailed(
+            f"there is no run {run_id} in the record",
+            action="Use an id that `aether runs` prints.",
+            code="APV_UNKNOWN_RUN",
+        )
+    return answer

@@ -1,0 +1,1 @@
+"""The applier: does what an approved plan says, and nothing else."""

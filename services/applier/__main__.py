@@ -1,0 +1,5 @@
+"""`python -m services.applier`."""
+
+from services.applier.app import main
+
+main()

@@ -1,0 +1,162 @@
+"""Whether a stored plan is the approved plan, and still may be applied: every check before the first write.
+
+Pure. The applier believes nobody: it computes the digest from the pages it read, runs the guard again over the plan's
+figures, and checks every approval's signature against the keys it was given itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.clock import from_text
+from shared.errors import AetherError, StopRun
+from shared.events.envelope import Undecodable, decode
+from shared.hashing.canonical import sha256_hex
+from shared.plan.change import Change, change_id_of, state_commitment
+from shared.plan.document import Plan, PlanPage, in_order, leaves_of, plan_digest_of
+from shared.policy.approval import Identities, PlanFacts, approvals_needed, check_approval, risk_of
+from shared.policy.guard import Level, guard
+from shared.run.state import RunState
+
+SNAPSHOT_HOURS = {"D0": 4, "D1": 4, "D2": 1}
+"""How old the target's snapshot may be at the first write, by risk."""
+
+
+@dataclass(frozen=True)
+class StoredBytes:
+    """A stored message, as far as this matters here."""
+
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class PlanIsStale(StopRun):
+    """The plan was good and is so no longer; it ends as stale, not as failed."""
+
+
+def examine_pages(plan: Plan, stored: Sequence[StoredBytes]) -> list[Change]:
+    """The plan's changes in order; `StopRun` (APL_PLAN_ALTERED) unless the stored pages are exactly the plan's."""
+    run = plan.header.run
+    wanted = {page.subject: page for page in plan.pages}
+    changes: list[Change] = []
+    seen: set[str] = set()
+    for message in stored:
+        reference = wanted.get(message.subject)
+        if reference is None or message.subject in seen:
+            raise _altered(run, f"page {message.subject} is on the bus and not in the plan")
+        seen.add(message.subject)
+        if sha256_hex(message.data) != reference.sha256:
+            raise _altered(run, f"page {message.subject} has not the digest that the plan names")
+        try:
+            page = decode(PlanPage, data=message.data, headers=message.headers, subject=message.subject)
+        except Undecodable as error:
+            raise _altered(run, error.message) from error
+        if page.run != run or len(page.changes) != reference.changes:
+            raise _altered(run, f"page {message.subject} holds another run's or another number of changes")
+        changes += page.changes
+    missing = sorted(set(wanted) - seen)
+    if missing:
+        raise _altered(run, f"{len(missing)} pages are missing, the first is {missing[0]}")
+    return _ordered(run, changes)
+
+
+def _ordered(run: str, changes: list[Change]) -> list[Change]:
+    try:
+        return in_order(changes)
+    except ValueError as error:
+        raise _altered(run, str(error)) from error
+
+
+def examine_plan(plan: Plan, changes: Sequence[Change], state: RunState) -> None:
+    """`StopRun` unless header and changes have the approved digest and the guard still says what was approved."""
+    header, summary = plan.header, state.plan
+    if summary is None or header.run != state.run:
+        raise _altered(state.run, "the run's document names no plan, or the plan is another run's")
+    digest = plan_digest_of(header, leaves_of(changes))
+    if digest != plan.plan_digest or digest != summary.plan_digest:
+        raise _altered(state.run, f"the stored plan has digest {digest}, approved is {summary.plan_digest}")
+    for change in changes:
+        _examine_change(plan, change)
+    verdict = guard(header.figures, header.policy)
+    if verdict.digest != header.verdict.digest or verdict.digest != summary.verdict_digest:
+        raise StopRun(
+            "APL_VERDICT_DIFFERS",
+            f"run {state.run}: the guard says {verdict.digest}, approved is {summary.verdict_digest}",
+            run=state.run,
+        )
+    if verdict.level is Level.BLOCK:
+        raise StopRun("APL_VERDICT_DIFFERS", f"run {state.run}: the guard blocks this plan", run=state.run)
+
+
+def _examine_change(plan: Plan, change: Change) -> None:
+    header = plan.header
+    key = bytes.fromhex(change.commitment_key)
+    after = state_commitment(key, {one.name: one.after for one in change.fields})
+    wanted = change_id_of(
+        target=change.target,
+        entity=change.entity,
+        key=change.key,
+        change_class=change.change_class,
+        after_commitment=after,
+    )
+    if change.target != header.target or change.change_id != wanted:
+        raise _altered(header.run, f"change {change.change_id} is not what its id says")
+
+
+def examine_approvals(state: RunState, plan: Plan, *, identities: Identities, now: datetime) -> None:
+    """`StopRun` unless as many people as the plan's risk asks for have approved exactly this plan."""
+    header = plan.header
+    facts = PlanFacts(
+        run=state.run,
+        requester=header.requester,
+        plan_digest=plan.plan_digest,
+        verdict_digest=header.verdict.digest,
+        verdict_level=header.verdict.level,
+        changes_by_class=header.changes_by_class,
+        expires_at=header.expires_at,
+    )
+    earlier: list[str] = []
+    for signed in state.approvals:
+        try:
+            check_approval(signed, plan=facts, identities=identities, earlier=earlier, now=now)
+        except AetherError as error:
+            if error.code == "APV_EXPIRED":
+                raise PlanIsStale("APV_EXPIRED", error.message, run=state.run) from error
+            raise StopRun(error.code, error.message, run=state.run) from error
+        if signed.approval.decision == "approve":
+            earlier.append(signed.approval.approver)
+    needed = approvals_needed(risk_of(header.changes_by_class, header.verdict.level))
+    if len(earlier) < needed:
+        raise StopRun(
+            "APV_TOO_FEW",
+            f"run {state.run}: {len(earlier)} approvals, the plan's risk asks for {needed}",
+            run=state.run,
+        )
+
+
+def examine_age(plan: Plan, *, target_serial: int, now: datetime) -> None:
+    """`PlanIsStale` when the plan expired, its snapshot is old, or another plan was applied to the target since."""
+    header = plan.header
+    risk = risk_of(header.changes_by_class, header.verdict.level)
+    if now > from_text(header.expires_at):
+        raise PlanIsStale("APL_STALE", f"run {header.run}: the plan expired at {header.expires_at}", run=header.run)
+    oldest = now - timedelta(hours=SNAPSHOT_HOURS[risk])
+    if from_text(header.target_read_at) < oldest:
+        raise PlanIsStale(
+            "APL_STALE",
+            f"run {header.run}: the target was read at {header.target_read_at}, over {SNAPSHOT_HOURS[risk]} hours ago",
+            run=header.run,
+        )
+    if target_serial != header.target_serial:
+        raise PlanIsStale(
+            "APL_STALE",
+            f"run {header.run}: another plan was applied to {header.target} since its records were read",
+            run=header.run,
+        )
+
+
+def _altered(run: str, what: str) -> StopRun:
+    return StopRun("APL_PLAN_ALTERED", f"run {run}: {what}; nothing is written", run=run)

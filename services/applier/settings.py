@@ -1,0 +1,24 @@
+"""What the applier is told by its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.ports.registry import installed_systems_folder
+from shared.settings import ServiceSettings
+
+
+class ApplierSettings(ServiceSettings):
+    """Settings of the applier; it holds the only credentials that may write."""
+
+    systems: Path = installed_systems_folder()
+    connections: Path
+    """File of the connections and their secret references."""
+    identities: Path
+    """File of the people who may approve, with their public keys."""
+    lease_seconds: int = Field(default=12, ge=2, le=120)
+    """Time to live of the lease on a target: how long after a crash another applier may go on."""
+    writes_in_flight: int = Field(default=8, ge=1, le=64)
+    """Writes to one target under way at once."""

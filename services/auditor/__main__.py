@@ -1,0 +1,5 @@
+"""`python -m services.auditor`."""
+
+from services.auditor.app import main
+
+main()

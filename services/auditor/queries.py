@@ -1,0 +1,267 @@
+"""Answers the questions of `aether.query.`: one body in, one body out, whatever was asked.
+
+A question that cannot be read is refused with what is wrong with it. Answers come from the database and, for changes,
+from the plan's pages; values leave masked. An answer fits in one message: a list that would not is cut, and who asked
+goes on behind the last row received. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import orjson
+import structlog
+from nats.js import JetStreamContext
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.auditor.lookups import Lookups, StoredEvent, StoredRun
+from services.auditor.plans import PlanViews
+from services.auditor.sealing import approvers_of, counts_so_far
+from shared.bus.connect import client_of
+from shared.bus.reading import StreamUnavailable
+from shared.errors import AetherError
+from shared.events import facts, queries
+from shared.events.documents import FailureNote
+from shared.events.envelope import what_is_wrong
+from shared.events.model import Document
+from shared.run.state import RunState
+from shared.run.states import RunStatus
+
+PREFIX: Final = "aether.query."
+QUESTION_BYTES_MAX: Final = 65_536
+LIST_BYTES_MAX: Final = 800_000
+"""Of the rows of one answer, below the server's largest message."""
+RUN_EVENTS_MAX: Final = 500
+DEAD_LETTERS_MAX: Final = 20
+REFUSALS_MAX: Final = 50
+STREAMS: Final = ("CORE", "LEDGER", "DLQ")
+
+_FROM_THE_LEDGER = frozenset({RunStatus.APPLYING, RunStatus.PAUSED, RunStatus.THROTTLED, RunStatus.VERIFYING})
+
+log = structlog.get_logger(__name__)
+
+Question = TypeVar("Question", bound=Document)
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where answers come from."""
+
+    lookups: Lookups
+    plans: PlanViews
+    js: JetStreamContext
+    verifier_key: str
+
+
+async def answer(
+    subject: str, body: bytes, *, lookups: Lookups, plans: PlanViews, js: JetStreamContext, verifier_key: str
+) -> bytes:
+    """The answer to one question, as JSON; a `QueryRefused` when there can be none."""
+    sources = Sources(lookups, plans, js, verifier_key)
+    found = _QUESTIONS.get(subject.removeprefix(PREFIX)) if subject.startswith(PREFIX) else None
+    if found is None:
+        known = ", ".join(PREFIX + name for name in sorted(_QUESTIONS))
+        return _refused("APV_MALFORMED", f"there is no question {subject[:200]!r}; there are: {known}")
+    if len(body) > QUESTION_BYTES_MAX:
+        return _refused("APV_MALFORMED", f"the question has {len(body)} bytes, allowed are {QUESTION_BYTES_MAX}")
+    kind, respond = found
+    try:
+        question = kind.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        return _refused("APV_MALFORMED", f"{subject}: {what_is_wrong(error)}")
+    try:
+        return (await respond(question, sources)).model_dump_json().encode()
+    except AetherError as error:
+        return _refused(error.code, error.message)
+    except (SQLAlchemyError, StreamUnavailable) as error:
+        log.error("audit_question_failed", subject=subject, error=type(error).__name__)
+        return _refused("AUD_UNAVAILABLE", "the audit record cannot be read at the moment; ask again shortly")
+
+
+async def _runs(question: queries.RunsQuery, sources: Sources) -> queries.RunsAnswer:
+    stored = await sources.lookups.runs(connector=question.connector, limit=question.limit)
+    signed_size = await sources.lookups.signed_size()
+    views = [await _view(one, sources.lookups, signed_size) for one in stored]
+    return queries.RunsAnswer(runs=_fitting(views))
+
+
+async def _run(question: queries.RunQuery, sources: Sources) -> queries.RunAnswer:
+    lookups = sources.lookups
+    stored = await lookups.run(question.run)
+    if stored is None:
+        return queries.RunAnswer(run=None)
+    state = RunState.model_validate_json(stored.state)
+    events = await lookups.run_events(question.run, limit=RUN_EVENTS_MAX)
+    viewed = await sources.plans.of_run(question.run) if state.plan is not None else None
+    return queries.RunAnswer(
+        run=await _view(stored, lookups, await lookups.signed_size()),
+        phases=state.history,
+        snapshots=_snapshots(events),
+        verdict=viewed.plan.header.verdict.lines if viewed is not None else (),
+        counts_by_code=await _counts_by_code(question.run, events, lookups),
+        refusals=_refusals(events),
+        dead_letters=tuple(await lookups.dead_letters(run=question.run, limit=DEAD_LETTERS_MAX)),
+        summary=orjson.loads(stored.sealed) if stored.sealed is not None else None,
+    )
+
+
+async def _plan(question: queries.PlanQuery, sources: Sources) -> queries.PlanAnswer:
+    stored = await sources.lookups.run(question.run)
+    viewed = await sources.plans.of_run(question.run)
+    state = RunState.model_validate_json(stored.state) if stored is not None else None
+    # The run's own document decides whether there is a plan: a page without it is a draft nobody may act on.
+    if viewed is None or state is None or state.plan is None:
+        return queries.PlanAnswer(run=question.run, plan=state.plan if state is not None else None)
+    header = viewed.plan.header
+    asked = [one for one in viewed.changes if question.change_class in (None, one.change_class)]
+    page = asked[question.offset : question.offset + question.limit]
+    outcomes = await sources.lookups.outcomes(question.run, [one.change_id for one in page])
+    outcomes |= {one.change_id: ("quarantined", one.code) for one in header.excluded}
+    changes = [
+        one.model_copy(update=dict(zip(("result", "code"), outcomes.get(one.change_id, (None, None)), strict=True)))
+        for one in page
+    ]
+    return queries.PlanAnswer(
+        run=question.run,
+        plan=state.plan,
+        verdict=header.verdict.lines,
+        excluded=len(header.excluded),
+        total=len(asked),
+        changes=_fitting(changes),
+    )
+
+
+async def _entries(question: queries.EntriesQuery, sources: Sources) -> queries.EntriesAnswer:
+    bodies = _fitting(await sources.lookups.entries(first=question.first, limit=question.limit))
+    return queries.EntriesAnswer(
+        entries=tuple(orjson.loads(body) for body in bodies), size=await sources.lookups.size()
+    )
+
+
+async def _checkpoints(question: queries.CheckpointsQuery, sources: Sources) -> queries.CheckpointsAnswer:
+    texts = await sources.lookups.checkpoints(first=question.first, limit=question.limit)
+    return queries.CheckpointsAnswer(
+        checkpoints=_fitting(texts),
+        total=await sources.lookups.checkpoints_total(),
+        verifier_key=sources.verifier_key,
+    )
+
+
+async def _health(_: queries.HealthQuery, sources: Sources) -> queries.HealthAnswer:
+    lookups = sources.lookups
+    progress = await lookups.progress()
+    ends = await asyncio.gather(*(_last_seq(sources.js, stream) for stream in STREAMS))
+    read = {stream: progress[stream].last_seq if stream in progress else 0 for stream in STREAMS}
+    return queries.HealthAnswer(
+        entries=await lookups.size(),
+        checkpoints=await lookups.checkpoints_total(),
+        lag={stream: max(end - read[stream], 0) for stream, end in zip(STREAMS, ends, strict=True)},
+        dead_letters=tuple(await lookups.dead_letters(run=None, limit=DEAD_LETTERS_MAX)),
+        dead_letters_total=await lookups.dead_letters_total(),
+    )
+
+
+_QUESTIONS: Final[dict[str, tuple[type[Document], Callable[[Any, Sources], Awaitable[Document]]]]] = {
+    "runs": (queries.RunsQuery, _runs),
+    "run": (queries.RunQuery, _run),
+    "plan": (queries.PlanQuery, _plan),
+    "entries": (queries.EntriesQuery, _entries),
+    "checkpoints": (queries.CheckpointsQuery, _checkpoints),
+    "health": (queries.HealthQuery, _health),
+}
+
+
+async def _view(stored: StoredRun, lookups: Lookups, signed_size: int) -> queries.RunView:
+    state = RunState.model_validate_json(stored.state)
+    counts = state.counts
+    if state.status in _FROM_THE_LEDGER and state.plan is not None:
+        counts = counts_so_far(state.plan.changes, await lookups.ledger_counts(stored.run))
+    return queries.RunView(
+        run=state.run,
+        connector=state.connector,
+        connector_version=state.connector_version,
+        mode=state.mode,
+        status=state.status.value,
+        requester=state.requester,
+        requested_at=stored.requested_at,
+        changed_at=state.changed_at,
+        plan=state.plan,
+        approvers=approvers_of(state),
+        counts=counts,
+        failure=state.failure,
+        is_sealed=stored.sealed_entry is not None and stored.sealed_entry < signed_size,
+    )
+
+
+def _snapshots(events: Iterable[StoredEvent]) -> tuple[queries.SnapshotView, ...]:
+    """The newest reading of each side of each entity; the events come newest first."""
+    views: dict[tuple[str, str], queries.SnapshotView] = {}
+    for stored in events:
+        if stored.type != facts.SnapshotRead.event_type:
+            continue
+        read = facts.SnapshotRead.model_validate_json(stored.body)
+        views.setdefault(
+            (read.side, read.entity),
+            queries.SnapshotView(
+                side=read.side,
+                entity=read.entity,
+                is_certified=read.incomplete is None and bool(read.certificates),
+                rows={source.source: source.rows for source in read.sources if source.rows is not None}
+                or {certificate.connection: certificate.rows for certificate in read.certificates},
+                records=read.records,
+                quarantined=read.quarantined,
+                quarantined_by_code=read.quarantined_by_code,
+                unmapped=tuple(f"{one.table}: {one.value} ({one.rows})" for one in read.unmapped),
+                incomplete=read.incomplete,
+                seconds=read.seconds,
+                memory_peak_mb=read.memory_peak_mb,
+            ),
+        )
+    return tuple(views[place] for place in sorted(views))
+
+
+def _refusals(events: Iterable[StoredEvent]) -> tuple[FailureNote, ...]:
+    """What was refused, oldest first."""
+    kinds: dict[str, type[facts.CommandRefused] | type[facts.ApplyRefused]] = {
+        kind.event_type: kind for kind in (facts.CommandRefused, facts.ApplyRefused)
+    }
+    notes = [kinds[stored.type].model_validate_json(stored.body).refusal for stored in events if stored.type in kinds]
+    return tuple(reversed(notes[:REFUSALS_MAX]))
+
+
+async def _counts_by_code(run: str, events: Iterable[StoredEvent], lookups: Lookups) -> dict[str, int]:
+    """As the applier finished with; before that as the ledger shows."""
+    for stored in events:
+        if stored.type == facts.ApplyFinished.event_type:
+            return facts.ApplyFinished.model_validate_json(stored.body).counts_by_code
+    return dict((await lookups.ledger_counts(run)).by_code)
+
+
+async def _last_seq(js: JetStreamContext, stream: str) -> int:
+    try:
+        reply = await client_of(js).request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)
+    except Exception as error:
+        raise StreamUnavailable(f"stream {stream}: no information") from error
+    state = orjson.loads(reply.data).get("state", {})
+    return int(state.get("last_seq", 0))
+
+
+def _fitting(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """As many rows from the first on as fit in one answer; one always does."""
+    fitting: list[Row] = []
+    room = LIST_BYTES_MAX
+    for row in rows:
+        room -= len(row.model_dump_json() if isinstance(row, BaseModel) else str(row)) + 1
+        if room < 0 and fitting:
+            break
+        fitting.append(row)
+    return tuple(fitting)
+
+
+def _refused(code: str, text: str) -> bytes:
+    return queries.QueryRefused(refusal=FailureNote(code=code, text=text)).model_dump_json().encode()

@@ -1,0 +1,25 @@
+"""What the auditor is told by its environment, under `AETHER_…`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from services.auditor.entries import NAME_CHARS_MAX
+from shared.secrets import SecretReference
+from shared.settings import ServiceSettings
+
+BATCH_MESSAGES_MAX = 2000
+"""Most messages of one transaction; far below what a consumer may have unacknowledged (5,000)."""
+
+
+class AuditorSettings(ServiceSettings):
+    """Settings of the auditor."""
+
+    database_url: str = Field(pattern=r"^(sqlite\+aiosqlite|postgresql\+psycopg)://")
+    """Where the record lies: `sqlite+aiosqlite:///…` or `postgresql+psycopg://…`."""
+    signing_key: SecretReference
+    """Reference to the Ed25519 private key that signs checkpoints (PKCS #8 PEM, or base64 of its 32 bytes)."""
+    log_origin: str = Field(default="aether.local/audit", pattern=r"^[^\s+]+$", max_length=NAME_CHARS_MAX)
+    """Name of the log in its checkpoints, and of its key."""
+    batch_messages_max: int = Field(default=500, ge=1, le=BATCH_MESSAGES_MAX)
+    """Most messages that one transaction records."""

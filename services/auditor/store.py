@@ -1,0 +1,231 @@
+"""The auditor's database: what one batch adds to the log and to the projections, in one transaction.
+
+A batch is in the database whole or not at all, together with how far each stream was read; so a message that comes
+twice is recorded once, whatever crashed when. Every writing transaction first shows its lease's fencing token: a
+writer that was replaced and wakes up late writes nothing. It decides nothing about content; reading for people is
+`lookups`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from sqlalchemy import Connection, Insert, Table, bindparam, event, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from services.auditor import tables
+from services.auditor.entries import AuditEntry
+from services.auditor.migrations import migrate
+from services.auditor.recording import Projected
+from services.auditor.tree import CompletedNode, Frontier, root_at
+
+POOL_CONNECTIONS = 5
+SQLITE_BUSY_MS = 10_000
+
+
+class WriterFenced(Exception):
+    """Another auditor with a later lease has written; this one must not."""
+
+
+class RecordAltered(Exception):
+    """The stored log does not lead to its own last checkpoint; nothing may be added until a person has looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamProgress:
+    """How far one stream is in the log."""
+
+    last_seq: int = 0
+    last_time_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the log stands when a writer takes over."""
+
+    frontier: Frontier
+    progress: Mapping[str, StreamProgress]
+    checkpoint_size: int
+    """Entries that the last checkpoint covers; 0 when there is none."""
+    checkpoint_text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """One entry with its leaf."""
+
+    entry: AuditEntry
+    body: bytes
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction adds."""
+
+    entries: Sequence[NewEntry]
+    nodes: Sequence[CompletedNode]
+    progress: Mapping[str, StreamProgress]
+    projected: Projected = field(default_factory=Projected)
+
+
+class Store:
+    """The database of one auditor."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, database_url: str) -> Self:
+        """The store at an address; nothing is connected yet."""
+        engine = create_async_engine(database_url, pool_size=POOL_CONNECTIONS, pool_pre_ping=True)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        return cls(engine)
+
+    async def migrate(self) -> None:
+        """Bring the tables to the newest version."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(migrate)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+    async def take_over(self, token: int) -> Standing:
+        """Shut out every writer with an older lease, and return where the log stands."""
+        async with self.engine.begin() as connection:
+            await _show_token(connection, token)
+            return await connection.run_sync(_standing)
+
+    async def append(self, batch: Batch, token: int) -> None:
+        """Add a batch; `WriterFenced` when the lease is no longer the latest."""
+        async with self.engine.begin() as connection:
+            await _show_token(connection, token)
+            if batch.entries:
+                await connection.execute(insert(tables.entry), [_entry_row(one) for one in batch.entries])
+            if batch.nodes:
+                await connection.execute(insert(tables.tree_node), [node._asdict() for node in batch.nodes])
+            await self._put(connection, tables.progress, [
+                {"stream": stream, "last_seq": reached.last_seq, "last_time_us": reached.last_time_us}
+                for stream, reached in batch.progress.items()
+            ])  # fmt: skip
+            await self._project(connection, batch.projected)
+
+    async def add_checkpoint(self, *, size: int, text: str, token: int) -> None:
+        """Keep a signed checkpoint; one size has one."""
+        async with self.engine.begin() as connection:
+            await _show_token(connection, token)
+            await connection.execute(insert(tables.checkpoint), {"size": size, "text": text})
+
+    async def _project(self, connection: AsyncConnection, projected: Projected) -> None:
+        # A run keeps the moment it was first seen with; everything else follows the newest document.
+        await self._put(connection, tables.run, list(projected.runs.values()), keep=frozenset({"requested_at"}))
+        await self._put(connection, tables.change_outcome, list(projected.outcomes.values()))
+        await self._put(connection, tables.dead_letter, projected.dead_letters)
+        if projected.run_events:
+            await connection.execute(insert(tables.run_event), projected.run_events)
+        if projected.sealed:
+            statement = update(tables.run).where(tables.run.c.run == bindparam("sealed_run"))
+            await connection.execute(statement, list(projected.sealed.values()))
+
+    async def _put(
+        self,
+        connection: AsyncConnection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        keep: frozenset[str] = frozenset(),
+    ) -> None:
+        """Insert rows, or overwrite those with the same primary key."""
+        if rows:
+            await connection.execute(_upsert(self.engine.dialect.name, table, rows[0].keys() - keep), list(rows))
+
+
+def _upsert(dialect: str, table: Table, overwritten: set[str]) -> Insert:
+    key = [column.name for column in table.primary_key]
+    # The two dialects share these words, but no type.
+    statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    changes = {name: statement.excluded[name] for name in sorted(overwritten - set(key))}
+    return statement.on_conflict_do_update(index_elements=key, set_=changes)
+
+
+async def _show_token(connection: AsyncConnection, token: int) -> None:
+    """Claim the record for this lease; also the lock under which writing transactions take turns."""
+    claimed = await connection.execute(
+        update(tables.writer).where(tables.writer.c.id == 1, tables.writer.c.token <= token).values(token=token)
+    )
+    if claimed.rowcount != 1:
+        raise WriterFenced(f"a writer with a later lease than {token} has taken over the audit log")
+
+
+def _entry_row(one: NewEntry) -> dict[str, Any]:
+    return {
+        "entry_index": one.entry.index,
+        "leaf_hash": one.leaf_hash,
+        "body": one.body.decode(),
+        "run": one.entry.run,
+        "type": one.entry.type,
+        "stream": one.entry.stream,
+        "stream_seq": one.entry.stream_seq,
+    }
+
+
+def stored_node(connection: Connection, *, level: int, position: int) -> bytes:
+    """The hash of one complete subtree; `RecordAltered` when the database lacks it."""
+    if level == 0:
+        query = select(tables.entry.c.leaf_hash).where(tables.entry.c.entry_index == position)
+    else:
+        node = tables.tree_node.c
+        query = select(node.hash).where(node.level == level, node.position == position)
+    found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise RecordAltered(
+            f"the audit log lacks node {position} of level {level}; restore the database from its backup, "
+            "or rebuild it from the streams"
+        )
+    return bytes(found)
+
+
+def _standing(connection: Connection) -> Standing:
+    def node(*, level: int, position: int) -> bytes:
+        return stored_node(connection, level=level, position=position)
+
+    last_index = connection.execute(select(func.max(tables.entry.c.entry_index))).scalar_one()
+    size = 0 if last_index is None else int(last_index) + 1
+    # The roots of the complete subtrees, large to small: one for each bit of the size.
+    levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
+    frontier = Frontier(size, tuple(node(level=level, position=(size >> level) - 1) for level in levels))
+    progress = {
+        stream: StreamProgress(last_seq, last_time_us)
+        for stream, last_seq, last_time_us in connection.execute(select(tables.progress))
+    }
+    latest = connection.execute(select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)).first()
+    signed_size, text = (0, None) if latest is None else (int(latest.size), str(latest.text))
+    if signed_size > size:
+        raise RecordAltered(
+            f"the last checkpoint was signed for {signed_size} entries, the database holds {size}; "
+            "restore the database from its backup, or rebuild it from the streams"
+        )
+    return Standing(frontier, progress, signed_size, text)
+
+
+def stored_root(connection: Connection, size: int) -> bytes:
+    """The root which the log had at a size, from its stored nodes."""
+
+    def node(*, level: int, position: int) -> bytes:
+        return stored_node(connection, level=level, position=position)
+
+    return root_at(node, size=size)
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """What the log's durability rests on: a write-ahead log that is flushed at every commit."""
+    cursor = connection.cursor()
+    for setting in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={SQLITE_BUSY_MS}", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()

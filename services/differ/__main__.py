@@ -1,0 +1,5 @@
+"""`python -m services.differ`."""
+
+from services.differ.app import main
+
+main()

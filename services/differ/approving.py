@@ -1,0 +1,84 @@
+"""What becomes of a run when a person approves or rejects its plan.
+
+Pure. The approval itself is judged by `shared.policy.approval`; here stands where the run goes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shared.bus.commit import Decision, Message, state_message
+from shared.clock import from_text, to_text
+from shared.errors import NeedsPerson
+from shared.events.commands import ApplyPlan, apply_plan_subject
+from shared.events.documents import FailureNote
+from shared.events.facts import PlanDecided
+from shared.policy.approval import Identities, PlanFacts, SignedApproval, check_approval
+from shared.policy.guard import Level
+from shared.run.state import RunState
+from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
+
+
+def decide_plan(
+    state: RunState, signed: SignedApproval, *, actor: str | None, identities: Identities, now: datetime
+) -> Decision:
+    """The run after a decision on its plan; raises with the reason when the decision does not count."""
+    approval = signed.approval
+    if actor is None or actor != approval.approver:
+        raise NeedsPerson(
+            "APV_NOT_AUTHORISED",
+            f"the approval is in the name of {approval.approver}, the bus says that {actor or 'nobody'} sent it",
+            run=state.run,
+        )
+    if state.status not in WAITING_FOR_A_PERSON or state.plan is None:
+        raise NeedsPerson(
+            "APV_WRONG_STATE",
+            f"run {state.run} is {state.status}; only a run that is awaiting_approval or held can be decided",
+            run=state.run,
+        )
+    facts, needed = facts_of(state), state.plan.approvals_needed
+    if now > from_text(facts.expires_at):
+        note = FailureNote(code="APV_EXPIRED", text=f"the plan expired at {facts.expires_at}")
+        return Decision((state_message(state.moved(RunStatus.EXPIRED, at=to_text(now), failure=note)),))
+    earlier = [one.approval.approver for one in state.approvals]
+    check_approval(signed, plan=facts, identities=identities, earlier=earlier, now=now)
+    if approval.decision == "reject":
+        note = FailureNote(code="SYS_CANCELLED", text=f"rejected by {approval.approver}")
+        return _told(state.moved(RunStatus.REJECTED, at=to_text(now), failure=note), signed, is_final=True)
+    state = state.model_copy(update={"approvals": (*state.approvals, signed)})
+    if len(state.approvals) < needed:
+        return _told(state, signed, is_final=False)
+    approved = state.moved(RunStatus.APPROVED, at=to_text(now))
+    command = Message(
+        subject=apply_plan_subject(state.run),
+        event=ApplyPlan(run=state.run, ordinal=1),
+        message_id=f"{state.run}.apply.1",
+        about=state.run,
+    )
+    return _told(approved, signed, command, is_final=True)
+
+
+def facts_of(state: RunState) -> PlanFacts:
+    """What an approval of this run is measured against."""
+    plan = state.plan
+    if plan is None:
+        raise NeedsPerson("APV_WRONG_STATE", f"run {state.run} has no plan", run=state.run)
+    return PlanFacts(
+        run=state.run,
+        requester=state.requester,
+        plan_digest=plan.plan_digest,
+        verdict_digest=plan.verdict_digest,
+        verdict_level=Level(plan.verdict_level),
+        changes_by_class=plan.changes_by_class,
+        expires_at=plan.expires_at,
+    )
+
+
+def _told(state: RunState, signed: SignedApproval, *more: Message, is_final: bool) -> Decision:
+    fact = Message(
+        subject=f"evt.differ.plan_decided.{state.run}",
+        event=PlanDecided(run=state.run, signed=signed, is_final=is_final),
+        message_id=f"{state.run}.decided.{signed.approval.nonce}",
+        about=state.run,
+    )
+    return Decision((state_message(state), fact, *more))

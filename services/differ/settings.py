@@ -1,0 +1,24 @@
+"""What the differ is told by its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.ports.registry import installed_systems_folder
+from shared.settings import ServiceSettings
+
+
+class DifferSettings(ServiceSettings):
+    """Settings of the differ; it holds no credential of any outside system."""
+
+    connectors: Path = Path("connectors")
+    """Folder of the connector definitions."""
+    systems: Path = installed_systems_folder()
+    connections: Path
+    """File of the connections; only names, systems and environments are read here, never a secret."""
+    identities: Path
+    """File of the people who may approve, with their public keys."""
+    database_url: str
+    """The differ's own database: what was written last, and how many rows each source had."""
+    commitment_key: str
+    """Reference to the secret from which the keys of all commitments are derived."""

@@ -1,0 +1,5 @@
+"""`python -m services.extractor`."""
+
+from services.extractor.app import main
+
+main()

@@ -1,0 +1,122 @@
+"""What every source promises, whatever system it reads: run by each system's own test file.
+
+A file subclasses `SourceSuite` and gives the fixture `bench`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import polars as pl
+import pytest
+
+from shared.errors import AetherError, NeedsPerson, StopRun
+from shared.ports.system import Page, Source
+
+DTYPES = {"integer": pl.Int64(), "boolean": pl.Boolean()}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One system, set up for the suite."""
+
+    source: Source
+    """Pages are small enough for `entity` to have several."""
+    entity: str
+    rows: int
+    """How many rows `entity` has."""
+    unreachable: Source
+    """The same system at an address where nothing answers."""
+    refused: Source | None
+    """The same system with a credential that it does not know; None where there are no credentials."""
+    make_empty: Callable[[], Awaitable[None]]
+    """Takes every row of `entity` away."""
+
+
+async def pages_of(source: Source, entity: str) -> list[Page]:
+    """Every page of one new reading."""
+    return [page async for page in source.read(entity)]
+
+
+class SourceSuite:
+    async def test_complete_read_delivers_every_expected_row(self, bench: Bench) -> None:
+        reading = bench.source.read(bench.entity)
+        before = reading.expected
+        assert before is None
+        pages = [page async for page in reading]
+        assert len(pages) > 1, "the bench must cut its entity into several pages"
+        assert reading.expected is not None
+        assert reading.expected.rows == bench.rows == sum(page.rows.height for page in pages)
+        assert reading.expected.origin
+
+    async def test_pages_are_numbered_and_have_cursors_and_digests_of_their_own(self, bench: Bench) -> None:
+        pages = await pages_of(bench.source, bench.entity)
+        assert [page.number for page in pages] == list(range(1, len(pages) + 1))
+        assert len({page.sha256 for page in pages}) == len(pages)
+        assert all(len(page.sha256) == 64 and page.first_cursor and page.last_cursor for page in pages)
+
+    async def test_every_page_has_exactly_the_declared_columns_and_types(self, bench: Bench) -> None:
+        columns = bench.source.columns(bench.entity)
+        expected = {column.name: DTYPES.get(column.kind, pl.String()) for column in columns}
+        for page in await pages_of(bench.source, bench.entity):
+            assert dict(page.rows.schema) == expected
+            assert list(page.rows.columns) == [column.name for column in columns]
+
+    async def test_same_data_is_read_twice_to_same_digests(self, bench: Bench) -> None:
+        first = await pages_of(bench.source, bench.entity)
+        second = await pages_of(bench.source, bench.entity)
+        assert [page.sha256 for page in first] == [page.sha256 for page in second]
+
+    async def test_reading_is_iterated_only_once(self, bench: Bench) -> None:
+        reading = bench.source.read(bench.entity)
+        assert [page async for page in reading]
+        with pytest.raises(RuntimeError, match="once"):
+            aiter(reading)
+
+    async def test_abandoned_reading_leaves_source_usable(self, bench: Bench) -> None:
+        async for _ in bench.source.read(bench.entity):
+            break
+        assert await pages_of(bench.source, bench.entity)
+
+    async def test_empty_entity_is_one_empty_page_with_columns(self, bench: Bench) -> None:
+        await bench.make_empty()
+        reading = bench.source.read(bench.entity)
+        (page,) = [page async for page in reading]
+        assert (page.number, page.rows.height, page.first_cursor, page.last_cursor) == (1, 0, "", "")
+        assert list(page.rows.columns) == [column.name for column in bench.source.columns(bench.entity)]
+        assert reading.expected is not None
+        assert reading.expected.rows == 0
+
+    async def test_unknown_entity_is_refused_by_name(self, bench: Bench) -> None:
+        with pytest.raises(StopRun, match="no_such_entity"):
+            bench.source.columns("no_such_entity")
+        with pytest.raises(StopRun, match="no_such_entity"):
+            bench.source.read("no_such_entity")
+
+    async def test_check_finds_nothing_wrong_with_a_sound_system(self, bench: Bench) -> None:
+        findings = await bench.source.check()
+        assert {"network", "authentication", "shape"} <= {finding.subject for finding in findings}
+        assert all(finding.is_good for finding in findings), findings
+
+    async def test_nobody_at_the_address_is_told_from_a_refusal(self, bench: Bench) -> None:
+        with pytest.raises(AetherError) as caught:
+            await pages_of(bench.unreachable, bench.entity)
+        assert caught.value.code in ("SRC_UNREACHABLE", "SRC_CONFIG")
+        findings = await bench.unreachable.check()
+        assert [finding.is_good for finding in findings] == [False]
+        assert findings[0].subject in ("network", "settings")
+
+    async def test_refused_credential_needs_a_person(self, bench: Bench) -> None:
+        if bench.refused is None:
+            pytest.skip("this system has no credentials")
+        with pytest.raises(NeedsPerson) as caught:
+            await pages_of(bench.refused, bench.entity)
+        assert caught.value.code == "SRC_AUTH"
+        findings = await bench.refused.check()
+        assert [(finding.subject, finding.is_good) for finding in findings] == [("authentication", False)]
+
+    async def test_closing_twice_is_harmless(self, bench: Bench) -> None:
+        assert await pages_of(bench.source, bench.entity)
+        await bench.source.close()
+        await bench.source.close()
