@@ -144,7 +144,7 @@ class PersonClient:
                 raise self._not_permitted(subject) from None
             raise NoAnswer(
                 f"the {_service_of(subject)} did not answer {subject} within {ANSWER_SECONDS:g} s",
-                action="Look at its log and at `aether doctor`. What was asked may still happen: look before repeating.",
+                action="Look at its log and at `aether doctor`. What was asked may still happen; look first.",
             ) from None
         except NatsError as error:
             raise NoAnswer(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from cli.options import DataOption, JsonOption, ProfileOption
+from cli.options import JsonOption, RootDataOption, RootProfileOption
 from cli.problem import EXIT_ERROR, EXIT_USAGE, CommandFailed
 from cli.verbs import approvals, audit, connectors, house, runs
 
@@ -33,7 +33,9 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, pretty_exceptions
 
 
 @app.callback(help=HELP)
-def before_the_verb(data: DataOption = None, profile: ProfileOption = None, is_json: JsonOption = False) -> None:
+def before_the_verb(
+    data: RootDataOption = None, profile: RootProfileOption = None, is_json: JsonOption = False
+) -> None:
     """Take the options that may also stand before the verb; `session_of` reads them."""
 
 

@@ -11,14 +11,18 @@ import typer
 DATA_DEFAULT = Path(".aether")
 PROFILE_DEFAULT = "operator"
 
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", envvar="AETHER_DATA", help="Data folder; holds the profiles. Default: ./.aether"),
+_DATA_HELP = "Data folder; holds the profiles. Default: $AETHER_DATA, else ./.aether"
+_PROFILE_HELP = "As whom: a file in profiles/. Default: $AETHER_PROFILE, else operator"
+
+# Only the options before the verb read the environment: read at the verb too, it would win over what was typed.
+RootDataOption = Annotated[
+    Path | None, typer.Option("--data", envvar="AETHER_DATA", show_envvar=False, help=_DATA_HELP)
 ]
-ProfileOption = Annotated[
-    str | None,
-    typer.Option("--profile", envvar="AETHER_PROFILE", help="As whom: a file in profiles/. Default: operator"),
+RootProfileOption = Annotated[
+    str | None, typer.Option("--profile", envvar="AETHER_PROFILE", show_envvar=False, help=_PROFILE_HELP)
 ]
+DataOption = Annotated[Path | None, typer.Option("--data", help=_DATA_HELP)]
+ProfileOption = Annotated[str | None, typer.Option("--profile", help=_PROFILE_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `aether runs` prints it.")]
 WATCH_SECONDS_DEFAULT = 3600.0
@@ -42,13 +46,11 @@ class Session:
         return "" if self.data == DATA_DEFAULT else f" --data {self.data}"
 
 
-def session_of(
-    context: typer.Context, *, data: Path | None, profile: str | None, is_json: bool, profile_default: str | None = None
-) -> Session:
+def session_of(context: typer.Context, *, data: Path | None, profile: str | None, is_json: bool) -> Session:
     """The session of one call; options after the verb win over those before it."""
     before = context.find_root().params
     return Session(
         data=data or before.get("data") or DATA_DEFAULT,
-        profile=profile or before.get("profile") or profile_default or PROFILE_DEFAULT,
+        profile=profile or before.get("profile") or PROFILE_DEFAULT,
         is_json=is_json or bool(before.get("is_json")),
     )

@@ -75,7 +75,8 @@ def next_steps(view: RunView, *, options: str = "") -> list[str]:
         return [
             f"Review:  aether plan {view.run}{options}",
             f"Approve ({people}, not {view.requester}; until {plan.expires_at}):",
-            f"  aether approve {view.run} --digest {plan.plan_digest}{override} --reason '…' --profile approver{options}",
+            f"  aether approve {view.run} --digest {plan.plan_digest}{override} --reason '…'"
+            f" --profile approver{options}",
         ]
     if status is RunStatus.PAUSED:
         return [f'Go on:  aether resume {view.run} --reason "…"{options}']

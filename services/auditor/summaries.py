@@ -41,7 +41,7 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
     facts.RunRequested: ("connector", "connector_version", "release_digest", "mode"),
     facts.CommandRefused: ("command",),
     facts.SnapshotRead: (
-        "side", "entity", "attempt", "records", "quarantined", "out_of_scope", "started_at", "memory_peak_mb",
+        "side", "entity", "attempt", "records", "quarantined", "out_of_scope", "started_at", "target_serial", "memory_peak_mb",
     ),
     facts.PartitionDiffed: (
         "partition", "entity", "changes", "null_outs", "ambiguous", "removals_suppressed", "desired", "live_managed",

@@ -76,8 +76,12 @@ async def run_program(
         ending.set()
         if settings.ready_file is not None:
             settings.ready_file.unlink(missing_ok=True)
-        working.cancel()
         waiting.cancel()
+        # What runs beside the handlers ends while the bus is still there to end it properly.
+        working.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await asyncio.gather(working, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await broker.stop()

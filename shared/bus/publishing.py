@@ -10,6 +10,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -258,12 +259,13 @@ async def _find_stored(js: JetStreamContext, outgoing: Outgoing) -> Stored | Non
     if newest is None or newest.message_id == outgoing.message_id:
         return newest
     looked_at = 0
-    async for stored in read_all(js, stream, outgoing.subject, last_seq=newest.seq):
-        looked_at += 1
-        if stored.message_id == outgoing.message_id:
-            return stored
-        if looked_at >= HISTORY_MESSAGES_MAX:
-            break
+    async with aclosing(read_all(js, stream, outgoing.subject, last_seq=newest.seq)) as history:
+        async for stored in history:
+            looked_at += 1
+            if stored.message_id == outgoing.message_id:
+                return stored
+            if looked_at >= HISTORY_MESSAGES_MAX:
+                break
     return None
 
 

@@ -7,7 +7,7 @@ nothing. On a cluster any replica may answer: a reader that must be complete com
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -91,7 +91,7 @@ async def at(js: JetStreamContext, stream: str, seq: int) -> Stored | None:
 
 async def read_all(
     js: JetStreamContext, stream: str, filter_subject: str, start_seq: int = 1, last_seq: int | None = None
-) -> AsyncIterator[Stored]:
+) -> AsyncGenerator[Stored, None]:
     """Yield the messages of a subject pattern in stream order, from start_seq to last_seq or to the end found.
 
     Memory is bounded by one batch. A lost connection is waited for and reading goes on behind the last message

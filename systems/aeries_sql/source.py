@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, or_, select
 
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Column
@@ -104,18 +104,18 @@ def schools_entity(pseudo_schools: Sequence[int]) -> SqlEntity:
 
 def _staff_statements(tables: Tables) -> Statements:
     staff, login = tables["staff"], tables["login"]
-    # Several logins may belong to one person; the lowest number that has an address is taken. A person without one
-    # stays, with STF's own address. The inner select gives one row a person, so the join cannot multiply staff.
+    # Several logins may belong to one person; the live one with the lowest number is taken, and where it has no address,
+    # or there is no login, STF's own address. The inner select gives one row a person, so staff are not multiplied.
     preferred = (
         select(login.column("SID").label("staff_id"), func.min(login.column("UID")).label("login_id"))
-        .where(_is_live(login), _is_filled(login.column("EM")), login.column("SID").is_not(None))
+        .where(_is_live(login), login.column("SID").is_not(None))
         .group_by(login.column("SID"))
         .subquery("preferred")
     )
     joined = staff.table.outerjoin(preferred, preferred.c.staff_id == staff.column("ID")).outerjoin(
         login.table, login.column("UID") == preferred.c.login_id
     )
-    email = func.coalesce(login.column("EM"), staff.column("EM"))
+    email = case((_is_filled(login.column("EM")), login.column("EM")), else_=staff.column("EM"))
     columns = [
         (email if name == "email" else staff.column(_STAFF_COLUMNS[name][0])).label(name) for name in _STAFF_ORDER
     ]

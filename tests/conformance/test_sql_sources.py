@@ -198,16 +198,16 @@ async def rows_of(source: Source, entity: str) -> list[dict[str, Any]]:
     return rows
 
 
-async def test_staff_has_address_of_lowest_live_login_that_has_one(aeries: Database) -> None:
+async def test_staff_has_address_of_lowest_live_login_else_own(aeries: Database) -> None:
     aeries.run(
         insert(STF).values([staff(1, EM="own@d.example"), staff(2, EM="own@d.example"), staff(3), staff(4, EM="x ")]),
         insert(UGN).values(
             [
                 {"UID": 10, "SID": 1, "EM": "deleted@d.example", "DEL": 1},
-                {"UID": 11, "SID": 1, "EM": "   ", "DEL": 0},
                 {"UID": 12, "SID": 1, "EM": "login@d.example", "DEL": None},
                 {"UID": 13, "SID": 1, "EM": "later@d.example", "DEL": 0},
-                {"UID": 14, "SID": 2, "EM": None, "DEL": 0},
+                {"UID": 14, "SID": 2, "EM": "   ", "DEL": 0},
+                {"UID": 16, "SID": 2, "EM": "later@d.example", "DEL": 0},
                 {"UID": 15, "SID": None, "EM": "group@d.example", "DEL": 0},
             ]
         ),

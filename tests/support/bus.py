@@ -1,6 +1,6 @@
 """A real bus for tests: the embedded server, provisioned, and connections as any of its users.
 
-Import the fixtures in a conftest: `from tests.support.bus import bus, bus_server` with `__all__ = ["bus", "bus_server"]`.
+Import the fixtures in a conftest and name them in its `__all__`: `from tests.support.bus import bus, bus_server`.
 One server serves a whole session: tests keep apart by unique run ids (`bus.unique("run")`) or take `own_bus`, a
 server of their own, when they kill it, purge it or look at whole streams.
 """

@@ -100,7 +100,7 @@ async def dead_letters(bus: BusUnderTest) -> list[Stored]:
 async def is_empty(bus: BusUnderTest, consumer: str = "differ") -> bool:
     """Nothing is left to deliver or to acknowledge."""
     info = await (await bus.js_as(PROVISIONER)).consumer_info("CORE", consumer)
-    return info.num_pending == 0 and info.num_ack_pending == 0
+    return (info.num_pending, info.num_ack_pending) == (0, 0)
 
 
 def on(letter: Stored, name: str) -> str:

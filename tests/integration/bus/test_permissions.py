@@ -62,8 +62,8 @@ def administration_subjects() -> set[str]:
             f"$JS.API.STREAM.LEADER.STEPDOWN.{stream.name}",
         }
     for consumer in CONSUMERS:
-        acts = ("INFO", "MSG.NEXT", "DELETE", "PAUSE", "RESET", "UNPIN")
-        subjects |= {f"$JS.API.CONSUMER.{act}.{consumer.stream}.{consumer.name}" for act in acts}
+        consumer_acts = ("INFO", "MSG.NEXT", "DELETE", "PAUSE", "RESET", "UNPIN")
+        subjects |= {f"$JS.API.CONSUMER.{act}.{consumer.stream}.{consumer.name}" for act in consumer_acts}
         subjects |= {
             f"$JS.ACK.{consumer.stream}.{consumer.name}.1.1.1.1.0",
             f"$JS.ACK.domain.account.{consumer.stream}.{consumer.name}.1.1.1.1.0.token",
@@ -332,7 +332,7 @@ async def test_answer_turned_onto_a_foreign_subject_is_not_believed(own_bus: Bus
     await publish_one(js, Outgoing("cmd.extract.r3", b"{}", "after"))
     applier = await own_bus.js_as("applier")
     assert [stored async for stored in read_all(applier, "LEDGER", "led.>")] == []
-    with pytest.raises(NotGenuine, match="run.r9.state"):
+    with pytest.raises(NotGenuine, match=r"run\.r9\.state"):
         await last(applier, "CORE", "run.r9.state")
     assert await last(applier, "CORE", "cmd.apply.r9") is None
 
