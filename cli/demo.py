@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 import urllib.request
@@ -31,7 +32,7 @@ from cli.problem import CommandFailed
 from cli.processes import asked_to_stop
 from cli.profiles import load_profile
 from cli.rendering import changes_table, plain_table, run_lines, verification_lines
-from cli.stack import Stack
+from cli.stack import Stack, folder_held
 from cli.verbs.approvals import read_plan
 from cli.verbs.house import what_to_try
 from cli.watching import follow_visibly
@@ -51,6 +52,7 @@ SEAL_SECONDS_MAX = 30.0
 SHOWN_CHANGES = 6
 VENDOR_TIMEOUT_SECONDS = 30
 FOLDER = Path(".aether/demo")
+JOURNAL = Path("titanhst/journal.jsonl")
 
 
 class Mismatch(Exception):
@@ -278,11 +280,28 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             data = options.data or FOLDER
         try:
+            begin_anew(data, is_own=options.data is None)
             return asyncio.run(_main(data, is_once=options.once, staff=options.staff))
         except (CommandFailed, Mismatch) as failed:
             action = f"\n{failed.action}" if isinstance(failed, CommandFailed) else ""
             sys.stderr.write(f"\nDID NOT HOLD: {failed}{action}\n")
             return 1
+
+
+def begin_anew(data: Path, *, is_own: bool) -> None:
+    """Clear away an earlier demonstration: the truth holds for a vendor that no run has changed yet.
+
+    Only the demonstration's own folder is cleared; a folder that somebody named is theirs.
+    """
+    if not (data / JOURNAL).exists():
+        return
+    if not is_own:
+        raise CommandFailed(
+            f"{data} holds an earlier demonstration, whose vendor is changed already",
+            action="Name an empty folder, or use `aether up --demo --data` to go on with this one.",
+        )
+    with folder_held(data):
+        shutil.rmtree(data)
 
 
 async def _main(data: Path, *, is_once: bool, staff: int | None) -> int:

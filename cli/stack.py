@@ -10,8 +10,8 @@ import asyncio
 import fcntl
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ import nats
 
 from cli.client import PersonClient, connected
 from cli.embedded_setup import (
+    FOLDER_MODE,
     LOG_ORIGIN,
     PEOPLE,
     Layout,
@@ -94,15 +95,16 @@ class Stack:
         self._children: dict[str, Child] = {}
         self._bus_stays_down = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._lock: int | None = None
+        self._held = ExitStack()
 
     # -- life --------------------------------------------------------------------------------------------------------
 
     async def start(self) -> Self:
         """Start everything and return once every program takes work; `CommandFailed` when one does not."""
         try:
+            self.layout.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            self._held.enter_context(folder_held(self.layout.data))
             prepare(self.layout, self._people)
-            self._take_folder()
             if self.is_demo:
                 await self._start_systems()
             await self._start_bus()
@@ -132,9 +134,7 @@ class Stack:
             await self._children[SIMULATOR].stop()
         self._server.stop()
         self._children.clear()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._held.close()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -219,21 +219,6 @@ class Stack:
             return self._children[name]
         except KeyError:
             raise KeyError(f"the stack has no part {name}; there are: {', '.join(self.names())}") from None
-
-    def _take_folder(self) -> None:
-        descriptor = os.open(self.layout.data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace") or "unknown"
-            os.close(descriptor)
-            raise CommandFailed(
-                f"the data folder {self.layout.data} is held by process {holder}, another `aether up`",
-                action="Use that one, stop it, or choose another folder with --data.",
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self._lock = descriptor
 
     async def _start_systems(self) -> None:
         layout = self.layout
@@ -354,6 +339,26 @@ class Stack:
                 if loop.time() >= waiting[name]:
                     del waiting[name]
                     child.start()
+
+
+@contextmanager
+def folder_held(data: Path) -> Iterator[None]:
+    """Hold a data folder for this process; `CommandFailed` names who holds it already."""
+    descriptor = os.open(data / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace") or "unknown"
+            raise CommandFailed(
+                f"the data folder {data} is held by process {holder}, another `aether up`",
+                action="Use that one, stop it, or choose another folder with --data.",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _clean_environment() -> dict[str, str]:

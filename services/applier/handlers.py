@@ -26,11 +26,11 @@ from services.applier.examination import (
     examine_plan,
 )
 from services.applier.outcomes import RunLedger, codes_of, counts_of, read_known
-from shared.bus.commit import Committer, Decision, Message, Move, move_run, run_state_in, state_message
+from shared.bus.commit import Committer
 from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost, plant_fence
 from shared.bus.publishing import Conflict
-from shared.bus.reading import Stored, last, read_all
+from shared.bus.reading import last, read_all
 from shared.clock import Clock, from_text, to_text
 from shared.errors import AetherError, NeedsPerson, StopRun, TryLater
 from shared.events.commands import ApplyPlan, NameRun, apply_plan_subject
@@ -45,6 +45,7 @@ from shared.events.facts import (
     apply_started_subject,
     fence_subject,
 )
+from shared.events.stored import Stored
 from shared.ids import Ids, is_run_id
 from shared.plan.change import Change
 from shared.plan.document import Plan, header_subject, pages_filter
@@ -52,6 +53,7 @@ from shared.policy.approval import Identities
 from shared.ports.connections import Connections
 from shared.ports.registry import Registry
 from shared.run.counts import NineCounts
+from shared.run.moves import Decision, Message, Move, move_run, run_state_in, state_message
 from shared.run.state import RunState, state_subject
 from shared.run.states import RunStatus
 from shared.telemetry.memory import memory_peak_mb

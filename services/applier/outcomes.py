@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from nats.js import JetStreamContext
 
-from shared.bus.commit import Committer, Message
+from shared.bus.commit import Committer
 from shared.bus.publishing import Fence, publish_batch
 from shared.bus.reading import read_all
 from shared.events.envelope import decode
 from shared.events.facts import IntentRecorded, OutcomeRecorded, change_subject, outcomes_filter
 from shared.run.counts import NineCounts
+from shared.run.moves import Message
 
 BATCH_MAX = 500
 """Messages of one group commit."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.bus.commit import Decision, Message, state_message
 from shared.clock import from_text, to_text
 from shared.errors import NeedsPerson
 from shared.events.commands import ApplyPlan, apply_plan_subject
@@ -15,6 +14,7 @@ from shared.events.documents import FailureNote
 from shared.events.facts import PlanDecided
 from shared.policy.approval import Identities, PlanFacts, SignedApproval, check_approval
 from shared.policy.guard import Level
+from shared.run.moves import Decision, Message, state_message
 from shared.run.state import RunState
 from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
 

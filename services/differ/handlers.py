@@ -19,7 +19,7 @@ from services.differ.ledger import Ledger, Written
 from services.differ.pages import CutPage, cut, read_changes
 from services.differ.planning import Draft, plan_of, status_after, summary_of
 from services.differ.snapshots import partition_of, snapshot_read
-from shared.bus.commit import Committer, Decision, Message, Move, move_run, state_message
+from shared.bus.commit import Committer
 from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
 from shared.bus.publishing import publish_one
 from shared.bus.reading import last, read_all
@@ -46,6 +46,7 @@ from shared.policy.guard import Level
 from shared.ports.connections import Connections
 from shared.ports.registry import Registry
 from shared.records.subjects import QUARANTINE, UNKEYED
+from shared.run.moves import Decision, Message, Move, move_run, state_message
 from shared.run.state import RunState
 from shared.run.states import RunStatus
 from shared.telemetry.memory import memory_peak_mb

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.bus.commit import Decision, Message, state_message
 from shared.contract.model import ConnectorDefinition
 from shared.errors import NeedsPerson
 from shared.events.commands import ReadSide, RequestRun, read_side_subject
 from shared.events.documents import FailureNote
 from shared.events.facts import RunCancelled, RunRequested
 from shared.run.active import ConnectorActive, active_subject
+from shared.run.moves import Decision, Message, state_message
 from shared.run.state import PhaseTime, RunState, WorkItem
 from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
 

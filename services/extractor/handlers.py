@@ -18,9 +18,9 @@ from services.extractor.admission import Admission, admit, cancel
 from services.extractor.extract import Extract, extract
 from services.extractor.normalise import Normalised, normalise_desired, normalise_existing
 from services.extractor.snapshot import cut, publish
-from shared.bus.commit import Committer, Decision, Message, Move, move_run, run_state_in, state_message
+from shared.bus.commit import Committer
 from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
-from shared.bus.reading import Stored, last
+from shared.bus.reading import last
 from shared.clock import Clock, to_text
 from shared.contract.catalog import Connectors
 from shared.contract.loading import Connector
@@ -29,6 +29,7 @@ from shared.events.commands import DiffPartition, NameRun, ReadSide, RequestRun,
 from shared.events.documents import FailureNote, PartitionManifest
 from shared.events.envelope import decode
 from shared.events.facts import SnapshotRead, UnmappedId, apply_started_subject
+from shared.events.stored import Stored
 from shared.ids import Ids, is_run_id, new_run_id
 from shared.policy.guard import SourceFigures
 from shared.ports.connections import Connection, Connections
@@ -38,6 +39,7 @@ from shared.records.certificate import Certificate
 from shared.records.live import live_column
 from shared.records.subjects import snapshot_read_subject
 from shared.run.active import ConnectorActive, active_subject
+from shared.run.moves import Decision, Message, Move, move_run, run_state_in, state_message
 from shared.run.state import RunState, WorkItem, state_subject
 from shared.run.states import RunStatus
 from shared.telemetry.memory import memory_peak_mb

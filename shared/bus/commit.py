@@ -8,90 +8,24 @@ bound to the sequences read; when somebody was quicker, it reads again and decid
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 from nats.js import JetStreamContext
 from opentelemetry import propagate
 
 from shared.bus.publishing import Conflict, Fence, Outgoing, publish_batch
-from shared.bus.reading import Stored, last
+from shared.bus.reading import last
 from shared.clock import Clock
 from shared.errors import StopRun
-from shared.events.envelope import TRACE_PARENT, body_of, decode, headers_of
-from shared.events.model import Event
+from shared.events.envelope import TRACE_PARENT, body_of, headers_of
+from shared.events.stored import Stored
+from shared.run.moves import Decision, Message, Move, run_state_in
 from shared.run.state import RunState, state_subject
 
 CONFLICTS_MAX = 200
 """Decisions tried anew before we call it a defect; partitions of one run compete for one document."""
 CORE = "CORE"
-
-
-@dataclass(frozen=True)
-class Message:
-    """One event to publish."""
-
-    subject: str
-    event: Event
-    message_id: str
-    """Equal for the same fact however often it is published; the stream keeps one."""
-    about: str
-    """CloudEvents subject: the run, or what else it is about."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a decision leads to: messages, published together; one on a subject that was read replaces what was read."""
-
-    messages: tuple[Message, ...] = ()
-
-
-NOTHING = Decision()
-
-
-@dataclass(frozen=True)
-class Move:
-    """What a handler wants done on CORE."""
-
-    reads: tuple[str, ...]
-    """Subjects whose last message the decision looks at."""
-    decide: Callable[[Mapping[str, Stored | None]], Decision] = field(repr=False)
-    """Pure. May raise an `AetherError`: then nothing is published."""
-
-
-def move_run(run: str, decide: Callable[[RunState], Decision]) -> Move:
-    """A move that looks at one run's document and nothing else."""
-    subject = state_subject(run)
-
-    def from_stored(stored: Mapping[str, Stored | None]) -> Decision:
-        return decide(run_state_in(run, stored[subject]))
-
-    return Move(reads=(subject,), decide=from_stored)
-
-
-def run_state_in(run: str, stored: Stored | None) -> RunState:
-    """The run's document in a stored message; `StopRun` when there is no such run."""
-    if stored is None:
-        raise StopRun("APV_UNKNOWN_RUN", f"there is no run {run}; `aether runs` lists them", run=run)
-    return decode(RunState, data=stored.data, headers=stored.headers, subject=stored.subject)
-
-
-def state_message(state: RunState) -> Message:
-    """The message that replaces a run's document."""
-    return Message(
-        subject=state_subject(state.run),
-        event=state,
-        # The document's own content makes the id: an equal document published twice is one message.
-        message_id=f"{state.run}.state.{len(state.history)}.{hash_of(state)}",
-        about=state.run,
-    )
-
-
-def hash_of(event: Event) -> str:
-    """A short digest of an event, for message ids."""
-    return hashlib.sha256(body_of(event)).hexdigest()[:16]
 
 
 class Committer:

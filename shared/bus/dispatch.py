@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from shared.bus.commit import Committer, Decision, Message, Move, move_run, state_message
+from shared.bus.commit import Committer
 from shared.bus.delivery import Permanent
 from shared.bus.identity import NotIdentified, requester_of
 from shared.bus.publishing import PublishFailed
@@ -26,6 +26,7 @@ from shared.events.envelope import Undecodable, decode, what_is_wrong
 from shared.events.facts import CommandRefused
 from shared.events.model import Document, Event
 from shared.ids import Ids
+from shared.run.moves import Decision, Message, Move, move_run, state_message
 from shared.run.state import RunState
 from shared.run.states import MOVES, RunStatus
 

@@ -20,8 +20,9 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from shared.bus.connect import PermissionRefused, client_of, raise_if_refused
-from shared.bus.reading import Stored, StreamUnavailable, last, read_all
+from shared.bus.reading import StreamUnavailable, last, read_all
 from shared.bus.topology import MESSAGE_BYTES_MAX, StreamSpec, stream_of
+from shared.events.stored import Stored
 
 __all__ = [
     "BATCH_BYTES_MAX",

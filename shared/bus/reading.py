@@ -8,7 +8,6 @@ nothing. On a cluster any replica may answer: a reader that must be complete com
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,6 +19,7 @@ from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 from shared.bus.connect import client_of, raise_if_refused
+from shared.events.stored import Stored
 
 READ_TIMEOUT_SECONDS: Final = 5.0
 READ_ATTEMPTS_MAX: Final = 5
@@ -37,23 +37,6 @@ _SERVER_HEADERS: Final = frozenset(
     {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"}
 )
 """What the server adds when it answers a direct get; it is not part of the stored message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One message as the stream holds it."""
-
-    subject: str
-    seq: int
-    time: datetime
-    """When the server stored it, UTC."""
-    headers: Mapping[str, str]
-    data: bytes = field(repr=False)
-
-    @property
-    def message_id(self) -> str | None:
-        """The id under which it was published."""
-        return self.headers.get("Nats-Msg-Id")
 
 
 class NotGenuine(Exception):

@@ -20,10 +20,11 @@ from shared.bus.broker import BusBroker, NotProvisioned, answer, consume
 from shared.bus.connect import leave
 from shared.bus.delivery import HEADER_PREFIX, BackOff, Permanent
 from shared.bus.publishing import Outgoing, publish_one
-from shared.bus.reading import Stored, read_all
+from shared.bus.reading import read_all
 from shared.bus.topology import CONSUMERS, PROVISIONER
 from shared.clock import SystemClock
 from shared.errors import TryLater
+from shared.events.stored import Stored
 from tests.support.bus import BusUnderTest, until
 
 Handler = Callable[..., Awaitable[Any]]

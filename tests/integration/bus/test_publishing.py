@@ -10,7 +10,8 @@ from nats.js import JetStreamContext
 
 from shared.bus.connect import client_of
 from shared.bus.publishing import Conflict, Fence, Outgoing, Published, PublishFailed, publish_batch, publish_one
-from shared.bus.reading import Stored, at, last, read_all
+from shared.bus.reading import at, last, read_all
+from shared.events.stored import Stored
 from tests.support.bus import BusUnderTest
 
 

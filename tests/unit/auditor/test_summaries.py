@@ -8,17 +8,20 @@ from enum import Enum
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from services.auditor.alarms import MessagesLost, RecordMismatch
 from services.auditor.entries import AuditEntry, sum_fault
 from services.auditor.merging import Arrived
-from services.auditor.recording import record
+from services.auditor.recording import canonical_body, record
 from services.auditor.summaries import SUMMARISED, actor_of, summarise
 from shared.events import facts
 from shared.events.envelope import body_of
 from shared.events.model import Event
 from shared.events.registry import EVENTS
+from shared.hashing.canonical import INTEGER_MAX
 from shared.plan.document import Plan, PlanPage
 from shared.run.counts import NineCounts
 
@@ -163,3 +166,25 @@ def test_the_entry_of_a_seal_holds_the_counts_that_the_verifier_adds_up() -> Non
     assert sum_fault(entry) == ""
     assert entry.summary["planned"] == 3
     assert entry.summary["milliseconds.applying"] == 2500
+
+
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=4, max_size=4),
+    summary=st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
+        | st.integers(-INTEGER_MAX, INTEGER_MAX)
+        | st.booleans()
+        | st.none(),
+        max_size=8,
+    ),
+)
+def test_the_quick_encoding_of_an_entry_is_the_canonical_one(
+    texts: list[str], summary: dict[str, str | int | bool | None]
+) -> None:
+    moment = "2026-11-22T08:00:00.000Z"
+    entry = AuditEntry(
+        index=1, recorded_at=moment, stream=texts[0], stream_seq=2, subject=texts[1], type=texts[2], run=None,
+        actor=texts[3], occurred_at=moment, payload_sha256="0" * 64, summary=summary,
+    )  # fmt: skip
+    assert canonical_body(entry) == entry.leaf_bytes()

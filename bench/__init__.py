@@ -1,0 +1,1 @@
+"""Measurements, one command each; their numbers are printed, never asserted."""
