@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
-import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -166,41 +165,50 @@ class PersonClient:
 @asynccontextmanager
 async def connected(profile: Profile) -> AsyncIterator[PersonClient]:
     """A connection for the time of one verb; `CommandFailed` when the bus cannot be entered."""
-    people: list[PersonClient] = []
+    connection = Client()
+    person = PersonClient(connection, user=profile.user)
+    servers = [url.strip() for url in profile.nats_url.split(",")]
+    unreachable: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
-        for person in people:
-            await person.hear(error)
+        await person.hear(error)
+        if isinstance(error, OSError) and not connection.is_connected:
+            unreachable.append(error)
+            if len(unreachable) >= len(servers):
+                raise error  # each was tried; left alone, the library would try for ever
 
-    options: dict[str, Any] = {
-        "user": profile.user,
-        "password": str(resolve(profile.password)),
-        "name": f"aether-cli-{profile.user}",
-        "inbox_prefix": inbox_prefix(profile.user),
-        "connect_timeout": CONNECT_SECONDS,
-        "allow_reconnect": False,
-        "error_cb": on_error,
-    }
-    servers = [url.strip() for url in profile.nats_url.split(",")]
     try:
-        connection = await asyncio.wait_for(nats.connect(servers, **options), CONNECT_SECONDS * len(servers))
-    except (TimeoutError, OSError, NatsError) as error:
-        if "authorization" in str(error).lower():
-            raise CommandFailed(
-                f"the bus at {profile.nats_url} does not accept the password of {profile.user}",
-                action="Take the profile that the running stack wrote; `aether up` writes it anew.",
-            ) from None
-        reason = str(error) or type(error).__name__
-        raise CommandFailed(
-            f"the bus at {profile.nats_url} cannot be reached: {reason}",
-            action="Start it with `aether up`, or correct the address in the profile.",
-        ) from None
-    person = PersonClient(connection, user=profile.user)
-    people.append(person)
-    try:
+        entering = connection.connect(
+            servers,
+            user=profile.user,
+            password=str(resolve(profile.password)),
+            name=f"aether-cli-{profile.user}",
+            inbox_prefix=inbox_prefix(profile.user),
+            connect_timeout=CONNECT_SECONDS,
+            allow_reconnect=False,
+            error_cb=on_error,
+        )
+        try:
+            await asyncio.wait_for(entering, CONNECT_SECONDS * len(servers))
+        except (TimeoutError, OSError, NatsError) as error:
+            raise _cannot_enter(profile, error) from None
         yield person
     finally:
-        await connection.close()
+        # Broken already or never made: the library still tries to write its last words.
+        with suppress(OSError):
+            await connection.close()
+
+
+def _cannot_enter(profile: Profile, error: Exception) -> CommandFailed:
+    if "authorization" in str(error).lower():
+        return CommandFailed(
+            f"the bus at {profile.nats_url} does not accept the password of {profile.user}",
+            action="Take the profile that the running stack wrote; `aether up` writes it anew.",
+        )
+    return CommandFailed(
+        f"the bus at {profile.nats_url} cannot be reached: {str(error) or type(error).__name__}",
+        action="Start it with `aether up`, or correct the address in the profile.",
+    )
 
 
 def _service_of(subject: str) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -171,7 +172,16 @@ class Stack:
 
     async def wait_ready(self, name: str) -> None:
         """Wait until a part that is being brought back takes work again."""
-        await self._child(name).wait_ready(seconds_max=START_SECONDS_MAX)
+        child, deadline = self._child(name), time.monotonic() + START_SECONDS_MAX
+        while True:
+            try:
+                await child.wait_ready(seconds_max=max(0.0, deadline - time.monotonic()))
+                return
+            except ChildFailed:
+                # Down, and not started again yet: the supervisor will.
+                if time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(SUPERVISE_SECONDS)
 
     @asynccontextmanager
     async def client(self, profile: str) -> AsyncIterator[PersonClient]:

@@ -26,3 +26,5 @@ class ServiceSettings(BaseSettings):
     ready_file: Path | None = None
     """When set: a file that names the admin address, written once the service takes work."""
     log_level: str = "info"
+    otlp_endpoint: str | None = None
+    """Where traces are sent, e.g. `http://collector:4318/v1/traces`; without it they stay within the messages."""

@@ -24,6 +24,7 @@ from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
 from shared.secrets import resolve
 from shared.telemetry.logs import configure_logs
+from shared.telemetry.tracing import tracer_provider
 
 SERVICE = "applier"
 TARGETS_AT_ONCE = 4
@@ -34,14 +35,16 @@ async def run(settings: ApplierSettings) -> None:
     """Run the service until it is asked to end."""
     configure_logs(SERVICE, settings.log_level)
     registry, clock, ids = CollectorRegistry(), SystemClock(), RandomIds()
+    traces = tracer_provider(SERVICE, otlp_endpoint=settings.otlp_endpoint)
     broker = BusBroker(
         BusSettings(url=settings.nats_url, user=SERVICE, password=resolve(settings.nats_password)),
         service=SERVICE,
         registry=registry,
         clock=clock,
+        tracer_provider=traces,
     )
     await broker.connect()
-    committer = Committer(broker.jetstream, service=SERVICE, clock=clock)
+    committer = Committer(broker.jetstream, service=SERVICE, clock=clock, tracer_provider=traces)
     dispatcher = Dispatcher(
         service=SERVICE,
         routes=ROUTES,

@@ -6,6 +6,7 @@ figures, and checks every approval's signature against the keys it was given its
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -80,6 +81,7 @@ def examine_plan(plan: Plan, changes: Sequence[Change], state: RunState) -> None
         raise _altered(state.run, f"the stored plan has digest {digest}, approved is {summary.plan_digest}")
     for change in changes:
         _examine_change(plan, change)
+    _examine_figures(plan, changes)
     verdict = guard(header.figures, header.policy)
     if verdict.digest != header.verdict.digest or verdict.digest != summary.verdict_digest:
         raise StopRun(
@@ -104,6 +106,21 @@ def _examine_change(plan: Plan, change: Change) -> None:
     )
     if change.target != header.target or change.change_id != wanted:
         raise _altered(header.run, f"change {change.change_id} is not what its id says")
+
+
+def _examine_figures(plan: Plan, changes: Sequence[Change]) -> None:
+    """The guard judges figures, so these must be those of the changes that would be written."""
+    header = plan.header
+    found = Counter((change.entity, change.change_class.value) for change in changes)
+    told = Counter({(one.entity, name): number for one in header.figures.entities for name, number in one.changes.items()})
+    by_class = Counter(change.change_class.value for change in changes)
+    if +told != found or +Counter(header.changes_by_class) != by_class or header.changes != len(changes):
+        raise StopRun(
+            "APL_VERDICT_DIFFERS",
+            f"run {header.run}: the guard judged {told.total()} changes, the pages hold {len(changes)}, "
+            "or others by class; nothing is written",
+            run=header.run,
+        )
 
 
 def examine_approvals(state: RunState, plan: Plan, *, identities: Identities, now: datetime) -> None:

@@ -43,7 +43,6 @@ from shared.events.facts import (
     ApplyStarted,
     RunResumed,
     apply_started_subject,
-    fence_subject,
 )
 from shared.events.stored import Stored
 from shared.ids import Ids, is_run_id
@@ -165,7 +164,7 @@ async def _apply_under_lease(run: str, hold: LeaseHold, context: Context) -> Non
     except StopRun as error:
         await _refuse(run, error, context)
         return
-    fence = await plant_fence(context.js, subject=fence_subject(state.target), token=hold.token)
+    fence = await plant_fence(context.js, context.committer, target=state.target, token=hold.token)
     if state.status is RunStatus.APPROVED:
         try:
             await context.committer.commit(_start(plan, hold.token, at=to_text(context.clock.now())))

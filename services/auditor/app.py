@@ -18,6 +18,7 @@ from shared.hashing.signing import load_private_key
 from shared.ids import RandomIds
 from shared.secrets import resolve
 from shared.telemetry.logs import configure_logs
+from shared.telemetry.tracing import tracer_provider
 
 SERVICE = "auditor"
 QUESTIONS_AT_ONCE = 8
@@ -32,6 +33,7 @@ async def run(settings: AuditorSettings) -> None:
         service=SERVICE,
         registry=registry,
         clock=clock,
+        tracer_provider=tracer_provider(SERVICE, otlp_endpoint=settings.otlp_endpoint),
     )
     await broker.connect()
     store = Store.open(settings.database_url)

@@ -6,7 +6,6 @@ digest of its bytes. Nothing is passed over and nothing is taken that the allow-
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,29 +14,24 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from services.auditor.alarms import MessagesLost, RecordMismatch
 from services.auditor.entries import NAME_CHARS_MAX, AuditEntry
 from services.auditor.merging import Arrived
 from services.auditor.summaries import SUMMARISED, Summary, actor_of, summarise
-from shared.bus.delivery import HEADER_PREFIX, REASON_CHARACTERS_MAX
 from shared.clock import from_text, to_text
 from shared.events import facts
+from shared.events.dead_letters import HEADER_PREFIX, REASON_CHARACTERS_MAX
 from shared.events.model import Event
 from shared.events.registry import EVENTS
 from shared.failures import CATALOGUE
-from shared.hashing.canonical import INTEGER_MAX
 from shared.hashing.merkle import leaf_hash
 from shared.ids import is_run_id
 from shared.run.state import RunState
 
 UNKNOWN_TYPE = "unknown"
 DEAD_LETTER_TYPE = "aether.dead_letter.v1"
-FENCE_TYPE = "aether.target.fenced.v1"
 DLQ = "DLQ"
 
-_KNOWN = EVENTS | {kind.event_type: kind for kind in (RecordMismatch, MessagesLost)}
 _SHOWN_WITH_RUN = (facts.SnapshotRead, facts.CommandRefused, facts.ApplyRefused, facts.ApplyFinished)
-_FENCE_PREFIX = facts.fence_subject("")
 _NAME = re.compile(r"[a-z_]{1,32}")
 
 
@@ -72,8 +66,6 @@ def record(arrived: Arrived, index: int) -> Recorded:
         kind, summary = DEAD_LETTER_TYPE, _dead_letter_summary(arrived)
     elif event is not None:
         kind, summary = event.event_type, summarise(event)
-    elif arrived.subject.startswith(_FENCE_PREFIX):
-        kind, summary = FENCE_TYPE, _fence_summary(arrived)
     else:
         kind, summary = arrived.headers.get("ce-type") or UNKNOWN_TYPE, {"is_undecodable": True}
     entry = AuditEntry(
@@ -139,26 +131,13 @@ def project(recorded: Recorded, arrived: Arrived, into: Projected) -> None:
 
 
 def _event_in(arrived: Arrived) -> Event | None:
-    kind = _KNOWN.get(arrived.headers.get("ce-type", ""))
+    kind = EVENTS.get(arrived.headers.get("ce-type", ""))
     if kind is None or kind not in SUMMARISED:
         return None
     try:
         return kind.model_validate_json(arrived.data)
     except ValidationError:
         return None
-
-
-def _fence_summary(arrived: Arrived) -> Summary:
-    """A fence is the lease's own plain message: a token, under the target's name."""
-    try:
-        token = json.loads(arrived.data)["token"]
-    except (ValueError, KeyError, TypeError):
-        return {"is_undecodable": True}
-    is_number = type(token) is int and 0 <= token <= INTEGER_MAX
-    return {
-        "target": _name(arrived.subject.removeprefix(_FENCE_PREFIX)),
-        "fencing_token": token if is_number else None,
-    }
 
 
 def _run_of(arrived: Arrived, event: Event | None) -> str | None:
@@ -206,6 +185,8 @@ def _name(text: str) -> str:
 
 def _clean(text: str) -> str:
     """Text that UTF-8 and every database can hold."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "?")
 
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.auditor.alarms import FAULTS_MAX, RecordMismatch
 from shared.clock import from_text
-from shared.events.facts import RunSealed
+from shared.events.facts import FAULTS_MAX, RecordMismatch, RunSealed
 from shared.run.counts import NineCounts
 from shared.run.state import RunState
 

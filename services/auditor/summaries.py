@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.auditor.alarms import MessagesLost, RecordMismatch
 from shared.events import commands, facts
 from shared.events.documents import FailureNote
 from shared.events.model import Event
@@ -41,7 +40,8 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
     facts.RunRequested: ("connector", "connector_version", "release_digest", "mode"),
     facts.CommandRefused: ("command",),
     facts.SnapshotRead: (
-        "side", "entity", "attempt", "records", "quarantined", "out_of_scope", "started_at", "target_serial", "memory_peak_mb",
+        "side", "entity", "attempt", "records", "quarantined", "out_of_scope", "started_at", "target_serial",
+        "memory_peak_mb",
     ),
     facts.PartitionDiffed: (
         "partition", "entity", "changes", "null_outs", "ambiguous", "removals_suppressed", "desired", "live_managed",
@@ -64,8 +64,9 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
         "connector", "connector_version", "mode", "status", "plan_digest", "verdict_digest", "first_entry",
         "last_entry",
     ),
-    RecordMismatch: ("faults_total",),
-    MessagesLost: ("stream", "first_seq", "last_seq"),
+    facts.TargetFenced: ("target", "fencing_token"),
+    facts.RecordMismatch: ("faults_total",),
+    facts.MessagesLost: ("stream", "first_seq", "last_seq"),
 }  # fmt: skip
 """Fields that are copied as they are."""
 

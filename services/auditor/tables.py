@@ -18,11 +18,13 @@ APPEND_ONLY = ("entry", "tree_node", "checkpoint")
 """Tables whose rows never change."""
 
 _NAME = String(NAME_CHARS_MAX)
+_ORDINAL = BigInteger().with_variant(Integer, "sqlite")
+"""A key that is a number: on SQLite the row's own number, so that it needs no index beside the table."""
 
 entry = Table(
     "entry",
     metadata,
-    Column("entry_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_index", _ORDINAL, primary_key=True, autoincrement=False),
     Column("leaf_hash", LargeBinary(32), nullable=False),
     Column("body", Text, nullable=False),  # canonical JSON: the very bytes that were hashed
     Column("run", _NAME),
@@ -39,12 +41,13 @@ tree_node = Table(
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 checkpoint = Table(
     "checkpoint",
     metadata,
-    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("size", _ORDINAL, primary_key=True, autoincrement=False),
     Column("text", Text, nullable=False),
 )
 
@@ -81,7 +84,7 @@ run = Table(
 run_event = Table(
     "run_event",
     metadata,
-    Column("entry_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_index", _ORDINAL, primary_key=True, autoincrement=False),
     Column("run", _NAME, nullable=False),
     Column("type", _NAME, nullable=False),
     Column("body", Text, nullable=False),
@@ -96,12 +99,13 @@ change_outcome = Table(
     Column("result", _NAME),  # null: intended, and nothing known yet
     Column("code", _NAME),
     Index("change_outcome_by_result", "run", "result", "code"),
+    sqlite_with_rowid=False,
 )
 
 dead_letter = Table(
     "dead_letter",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # in DLQ
+    Column("seq", _ORDINAL, primary_key=True, autoincrement=False),  # in DLQ
     Column("run", _NAME),
     Column("stream", _NAME, nullable=False),
     Column("stream_seq", BigInteger, nullable=False),

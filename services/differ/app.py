@@ -23,6 +23,7 @@ from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
 from shared.secrets import resolve
 from shared.telemetry.logs import configure_logs
+from shared.telemetry.tracing import tracer_provider
 
 SERVICE = "differ"
 PARTITIONS_AT_ONCE = 2
@@ -33,6 +34,7 @@ async def run(settings: DifferSettings) -> None:
     """Run the service until it is asked to end."""
     configure_logs(SERVICE, settings.log_level)
     registry, clock, ids = CollectorRegistry(), SystemClock(), RandomIds()
+    traces = tracer_provider(SERVICE, otlp_endpoint=settings.otlp_endpoint)
     ledger = Ledger(settings.database_url)
     await ledger.prepare()
     broker = BusBroker(
@@ -40,9 +42,10 @@ async def run(settings: DifferSettings) -> None:
         service=SERVICE,
         registry=registry,
         clock=clock,
+        tracer_provider=traces,
     )
     await broker.connect()
-    committer = Committer(broker.jetstream, service=SERVICE, clock=clock)
+    committer = Committer(broker.jetstream, service=SERVICE, clock=clock, tracer_provider=traces)
     dispatcher = Dispatcher(
         service=SERVICE,
         routes=ROUTES,

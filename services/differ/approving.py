@@ -12,6 +12,7 @@ from shared.errors import NeedsPerson
 from shared.events.commands import ApplyPlan, apply_plan_subject
 from shared.events.documents import FailureNote
 from shared.events.facts import PlanDecided
+from shared.hashing.canonical import sha256_hex
 from shared.policy.approval import Identities, PlanFacts, SignedApproval, check_approval
 from shared.policy.guard import Level
 from shared.run.moves import Decision, Message, state_message
@@ -78,7 +79,8 @@ def _told(state: RunState, signed: SignedApproval, *more: Message, is_final: boo
     fact = Message(
         subject=f"evt.differ.plan_decided.{state.run}",
         event=PlanDecided(run=state.run, signed=signed, is_final=is_final),
-        message_id=f"{state.run}.decided.{signed.approval.nonce}",
+        # Not the nonce: two people may pick the same, and it is any text.
+        message_id=f"{state.run}.decided.{sha256_hex(signed.signature.encode())[:16]}",
         about=state.run,
     )
     return Decision((state_message(state), fact, *more))

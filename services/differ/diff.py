@@ -51,6 +51,8 @@ class Partition:
     unkeyed: pl.DataFrame
     """Target records without our key, of all partitions."""
     quarantined_keys: frozenset[str]
+    """Keys in quarantine on either side: of the source, rows that cannot be read; of the target, keys that several
+    records claim."""
     may_remove: bool
     """Whether every source that feeds the entity is certified."""
     commitment_master: bytes
@@ -86,21 +88,26 @@ class Comparison:
 def diff(partition: Partition, wire: Wire) -> Comparison:
     """All changes of one partition."""
     maker = _Maker(partition, wire)
-    existing = partition.existing.filter(~pl.col("key").is_in(sorted(partition.quarantined_keys)))
+    is_quarantined = pl.col("key").is_in(sorted(partition.quarantined_keys))
+    existing = partition.existing.filter(~is_quarantined)
+    # A sound record whose key is in quarantine: several target records have it. Taken for new, it would be one more.
+    contested = partition.desired.filter(is_quarantined).get_column("key").to_list()
+    desired = partition.desired.filter(~is_quarantined)
     result = Comparison(
         desired=partition.desired.height,
         live_managed=partition.existing.filter(~_is_suspended(partition.contract)).height,
         quarantined_kept=partition.existing.height - existing.height,
     )
     beside = existing.rename({name: _EXISTING + name for name in existing.columns if name != "key"})
-    joined = partition.desired.join(beside, on="key", how="left")
+    joined = desired.join(beside, on="key", how="left")
     matched = joined.filter(pl.col(_EXISTING + "target_id").is_not_null())
     result.changes += maker.updates(matched)
-    unmatched = joined.filter(pl.col(_EXISTING + "target_id").is_null()).select(partition.desired.columns)
-    adopted, created, result.ambiguous_keys = _correlate(partition, unmatched)
+    unmatched = joined.filter(pl.col(_EXISTING + "target_id").is_null()).select(desired.columns)
+    adopted, created, unclear = _correlate(partition, unmatched)
+    result.ambiguous_keys = sorted([*contested, *unclear])
     result.changes += maker.updates(adopted)
     result.changes += maker.creates(created)
-    absent = existing.join(partition.desired.select("key"), on="key", how="anti").filter(
+    absent = existing.join(desired.select("key"), on="key", how="anti").filter(
         ~_is_suspended(partition.contract)
     )
     if partition.contract.removal.ladder == "suspend":

@@ -92,7 +92,7 @@ async def _diff_entity(
     started = context.clock.monotonic_seconds()
     source = await snapshot_read(context.js, run=state.run, side="source", entity=entity)
     target = await snapshot_read(context.js, run=state.run, side="target", entity=entity)
-    quarantined = await partition_of(context.js, source, QUARANTINE)
+    quarantined = [await partition_of(context.js, side, QUARANTINE) for side in (source, target)]
     partition = Partition(
         target=state.target,
         entity=entity,
@@ -100,7 +100,7 @@ async def _diff_entity(
         desired=await partition_of(context.js, source, str(number)),
         existing=await partition_of(context.js, target, str(number)),
         unkeyed=await partition_of(context.js, target, UNKEYED),
-        quarantined_keys=frozenset(quarantined.get_column("key").drop_nulls().to_list()),
+        quarantined_keys=frozenset(key for side in quarantined for key in side.get_column("key").drop_nulls()),
         may_remove=source.incomplete is None and all(one.is_certified for one in source.sources),
         commitment_master=context.commitment_master,
     )

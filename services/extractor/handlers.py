@@ -157,7 +157,13 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
             cut, normalised.records, normalised.quarantined, partitions=connector.definition.partitions
         )
         manifests = await publish(
-            context.js, parts, run=command.run, side=command.side, entity=command.entity, attempt=attempt
+            context.js,
+            parts,
+            run=command.run,
+            side=command.side,
+            entity=command.entity,
+            attempt=attempt,
+            at=context.clock.now(),
         )
     fact = SnapshotRead(
         run=command.run,

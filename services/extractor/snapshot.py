@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 from nats.js import JetStreamContext
 
 from shared.bus.publishing import Outgoing, publish_one
 from shared.events.documents import PartitionManifest
+from shared.events.envelope import headers_of_type
 from shared.records.batches import encode, partition_of_keys
-from shared.records.subjects import QUARANTINE, UNKEYED, batch_subject
+from shared.records.subjects import BATCH_CONTENT_TYPE, BATCH_TYPE, QUARANTINE, UNKEYED, batch_subject
+from shared.telemetry.tracing import current_traceparent
 
 IN_FLIGHT = 8
 """Messages of at most 900 KB that wait for their acknowledgement at once."""
@@ -55,23 +58,28 @@ def cut(records: pl.DataFrame, quarantined: pl.DataFrame, *, partitions: int) ->
 
 
 async def publish(
-    js: JetStreamContext, parts: list[Part], *, run: str, side: str, entity: str, attempt: str
+    js: JetStreamContext, parts: list[Part], *, run: str, side: str, entity: str, attempt: str, at: datetime
 ) -> tuple[PartitionManifest, ...]:
-    """Send every message and wait until all are stored; the manifests in partition order."""
+    """Send every message and wait until all are stored; the manifests in partition order.
+
+    `at` is when the snapshot was cut; its messages bear that time.
+    """
     gate = asyncio.Semaphore(IN_FLIGHT)
 
     async def send(part: Part, number: int, message: bytes) -> None:
         subject = batch_subject(run=run, side=side, entity=entity, attempt=attempt, partition=part.partition)
+        message_id = f"{run}.{side}.{entity}.{attempt}.{part.partition}.{number}"
+        headers = headers_of_type(
+            BATCH_TYPE,
+            content_type=BATCH_CONTENT_TYPE,
+            message_id=message_id,
+            source="/services/extractor",
+            subject=run,
+            time=at,
+            traceparent=current_traceparent(),
+        )
         async with gate:
-            await publish_one(
-                js,
-                Outgoing(
-                    subject=subject,
-                    body=message,
-                    headers={"Content-Type": "application/vnd.apache.arrow.stream"},
-                    message_id=f"{run}.{side}.{entity}.{attempt}.{part.partition}.{number}",
-                ),
-            )
+            await publish_one(js, Outgoing(subject=subject, body=message, headers=headers, message_id=message_id))
 
     # In order within a partition: the reader checks the digests in stream order.
     async def send_part(part: Part) -> None:

@@ -12,16 +12,17 @@ import random
 from collections.abc import Mapping
 
 from nats.js import JetStreamContext
-from opentelemetry import propagate
+from opentelemetry import trace
 
 from shared.bus.publishing import Conflict, Fence, Outgoing, publish_batch
 from shared.bus.reading import last
 from shared.clock import Clock
 from shared.errors import StopRun
-from shared.events.envelope import TRACE_PARENT, body_of, headers_of
+from shared.events.envelope import body_of, headers_of
 from shared.events.stored import Stored
 from shared.run.moves import Decision, Message, Move, run_state_in
 from shared.run.state import RunState, state_subject
+from shared.telemetry.tracing import continuing, current_traceparent
 
 CONFLICTS_MAX = 200
 """Decisions tried anew before we call it a defect; partitions of one run compete for one document."""
@@ -31,8 +32,16 @@ CORE = "CORE"
 class Committer:
     """Commits moves for one service."""
 
-    def __init__(self, js: JetStreamContext, *, service: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        js: JetStreamContext,
+        *,
+        service: str,
+        clock: Clock,
+        tracer_provider: trace.TracerProvider | None = None,
+    ) -> None:
         self._js = js
+        self._tracer = trace.get_tracer(__name__, tracer_provider=tracer_provider)
         self._source = f"/services/{service}"
         self._clock = clock
 
@@ -66,14 +75,15 @@ class Committer:
         if message.subject in read:
             stored = read[message.subject]
             expected = 0 if stored is None else stored.seq
-        return self.outgoing(message, expected_last_seq=expected)
+        # What is told of a run stays in the run's trace, although a person asked in another.
+        document = read.get(state_subject(message.about))
+        with continuing(self._tracer, "commit", {} if document is None else document.headers):
+            return self.outgoing(message, expected_last_seq=expected)
 
     def outgoing(
         self, message: Message, *, expected_last_seq: int | None = None, fence: Fence | None = None
     ) -> Outgoing:
         """One event as it goes out, with its headers and the present trace."""
-        carrier: dict[str, str] = {}
-        propagate.inject(carrier)
         return Outgoing(
             subject=message.subject,
             body=body_of(message.event),
@@ -83,7 +93,7 @@ class Committer:
                 source=self._source,
                 subject=message.about,
                 time=self._clock.now(),
-                traceparent=carrier.get(TRACE_PARENT),
+                traceparent=current_traceparent(),
             ),
             message_id=message.message_id,
             expected_last_seq=expected_last_seq,

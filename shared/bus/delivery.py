@@ -17,17 +17,15 @@ import pydantic
 from shared.bus.publishing import Conflict, Outgoing
 from shared.clock import to_text
 from shared.errors import AetherError, NeedsPerson, RecordRefused, StopRun, TryLater
+from shared.events.dead_letters import HEADER_PREFIX, REASON_CHARACTERS_MAX
 
 WAIT_SECONDS_MAX: Final = 900.0
-REASON_CHARACTERS_MAX: Final = 500
 DECODE_ERRORS_LISTED_MAX: Final = 5
 DEAD_LETTER_BODY_BYTES_MAX: Final = 900_000
 """Leaves room for the dead letter's own headers; the whole original stays in its stream."""
 
 UNDECODABLE: Final = "SYS_UNDECODABLE"
 HANDLER_FAILED: Final = "SYS_HANDLER_FAILED"
-
-HEADER_PREFIX: Final = "Aether-Dead-"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,14 @@ from typing import Final, Self
 import structlog
 from nats.js import JetStreamContext
 
+from shared.bus.commit import Committer
 from shared.bus.publishing import Conflict, Fence, Outgoing, PublishFailed, publish_one
 from shared.bus.reading import StreamUnavailable, last
 from shared.bus.topology import stream_of
+from shared.events.envelope import decode
+from shared.events.facts import TargetFenced, fence_subject
 from shared.ids import Ids
+from shared.run.moves import Message
 
 STREAM: Final = "LEASE"
 HELD_SHARE: Final = 0.75
@@ -115,24 +119,32 @@ async def release(js: JetStreamContext, grant: Grant) -> None:
         log.info("lease_was_lost_before_release", subject=grant.subject, token=grant.token)
 
 
-async def plant_fence(js: JetStreamContext, *, subject: str, token: int) -> Fence:
-    """Write a lease's token where the guarded messages go; LeaseLost when a later holder's stands there.
+async def plant_fence(js: JetStreamContext, committer: Committer, *, target: str, token: int) -> Fence:
+    """Write a lease's token where the target's guarded messages go; LeaseLost when a later holder's stands there.
 
     From then on no message fenced by an earlier token is stored. The subject lies in the stream of the guarded
-    messages, for only there is the fence compared in the same step as the message is stored.
+    messages, for only there is the fence compared in the same step as the message is stored. A fence that cannot be
+    read raises Undecodable: whose it is, is not known, so nobody writes.
     """
+    subject = fence_subject(target)
     stream = stream_of(subject).name
+    message = Message(
+        subject=subject,
+        event=TargetFenced(target=target, fencing_token=token),
+        message_id=f"{subject}-{token}",
+        about=target,
+    )
     for _ in range(FENCE_ATTEMPTS_MAX):
         current = await last(js, stream, subject)
-        planted = _token(current.data) if current is not None else 0
+        planted = 0
+        if current is not None:
+            fence = decode(TargetFenced, data=current.data, headers=current.headers, subject=subject)
+            planted = fence.fencing_token
         if planted > token:
             raise LeaseLost(f"{subject}: token {token} comes too late, {planted} is planted already")
         if current is not None and planted == token:
             return Fence(subject, current.seq)
-        expected = 0 if current is None else current.seq
-        outgoing = Outgoing(
-            subject, json.dumps({"token": token}).encode(), f"{subject}-{token}", expected_last_seq=expected
-        )
+        outgoing = committer.outgoing(message, expected_last_seq=0 if current is None else current.seq)
         try:
             return Fence(subject, (await publish_one(js, outgoing)).seq)
         except Conflict:
@@ -254,12 +266,8 @@ def _is_released(body: bytes) -> bool:
     return bool(_fields(body).get("released", False))
 
 
-def _token(body: bytes) -> int:
-    return int(_fields(body).get("token", 0))
-
-
 def _fields(body: bytes) -> dict[str, str | int | bool]:
-    """Read a lease's or a fence's own body; what cannot be read counts as held by an unknown holder."""
+    """Read a lease's own body; what cannot be read counts as held by an unknown holder."""
     try:
         fields = json.loads(body)
     except ValueError:

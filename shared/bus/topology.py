@@ -60,7 +60,7 @@ class ConsumerSpec:
     stream: str
     filters: tuple[str, ...]
     """Empty means every subject of the stream."""
-    ack_wait_seconds: int = 15
+    ack_wait_seconds: int = 8
     max_ack_pending: int = 64
     max_deliver: int = -1
     """-1: the server never gives up by itself; the delivery rule counts and writes dead letters."""

@@ -35,14 +35,36 @@ def headers_of(
     `source` is the program (`/services/differ`), `subject` the run or other thing it is about. The CloudEvents id is
     the message id: a message stored once has one id, however often it was sent.
     """
+    return headers_of_type(
+        event.event_type,
+        content_type=CONTENT_TYPE,
+        message_id=message_id,
+        source=source,
+        subject=subject,
+        time=time,
+        traceparent=traceparent,
+    )
+
+
+def headers_of_type(
+    event_type: str,
+    *,
+    content_type: str,
+    message_id: str,
+    source: str,
+    subject: str,
+    time: datetime,
+    traceparent: str | None = None,
+) -> dict[str, str]:
+    """The headers of a message whose body is no event of ours, such as a batch of records."""
     headers = {
         "ce-specversion": SPEC_VERSION,
         "ce-id": message_id,
-        "ce-type": event.event_type,
+        "ce-type": event_type,
         "ce-source": source,
         "ce-subject": subject,
         "ce-time": to_text(time),
-        "Content-Type": CONTENT_TYPE,
+        "Content-Type": content_type,
         MESSAGE_ID: message_id,
     }
     if traceparent is not None:

@@ -241,6 +241,36 @@ class RunSealed(Event):
     last_entry: int
 
 
+class TargetFenced(Event):
+    """A holder of the target's lease planted its token: what an earlier holder sends is stored no more. On LEDGER."""
+
+    event_type: ClassVar[str] = "aether.target.fenced.v1"
+    target: str
+    fencing_token: int = Field(ge=1)
+
+
+FAULTS_MAX = 20
+
+
+class RecordMismatch(Event):
+    """A run's own counts differ from what the ledger of changes shows."""
+
+    event_type: ClassVar[str] = "aether.audit.mismatch.v1"
+    run: str
+    faults: tuple[str, ...] = Field(max_length=FAULTS_MAX)
+    """One sentence a fault: name, number of the run, number of the ledger."""
+    faults_total: int = Field(ge=1)
+
+
+class MessagesLost(Event):
+    """Messages had been deleted from a stream before the auditor read them; the log says so and goes on."""
+
+    event_type: ClassVar[str] = "aether.audit.messages_lost.v1"
+    stream: str
+    first_seq: int
+    last_seq: int
+
+
 def apply_started_subject(target: str) -> str:
     """Where the applies of a target are told; the last one's sequence is the target's serial."""
     return f"evt.applier.apply_started.{target}"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 class Document(BaseModel):
     """A frozen, closed value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Event(Document):

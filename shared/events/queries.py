@@ -198,3 +198,14 @@ class QueryRefused(Document):
     """Answer to a question that cannot be read."""
 
     refusal: FailureNote
+
+
+QUESTIONS: dict[str, tuple[type[Document], type[Document]]] = {
+    "aether.query.runs": (RunsQuery, RunsAnswer),
+    "aether.query.run": (RunQuery, RunAnswer),
+    "aether.query.plan": (PlanQuery, PlanAnswer),
+    "aether.query.entries": (EntriesQuery, EntriesAnswer),
+    "aether.query.checkpoints": (CheckpointsQuery, CheckpointsAnswer),
+    "aether.query.health": (HealthQuery, HealthAnswer),
+}
+"""Question and answer by subject; any of them may be answered by `QueryRefused`."""

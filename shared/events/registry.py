@@ -34,5 +34,8 @@ EVENTS: dict[str, type[Event]] = {
         facts.IntentRecorded,
         facts.OutcomeRecorded,
         facts.RunSealed,
+        facts.TargetFenced,
+        facts.RecordMismatch,
+        facts.MessagesLost,
     )
 }

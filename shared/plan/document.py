@@ -7,9 +7,9 @@ pages can compute it, and anybody who alters one byte of either gets another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -101,7 +101,14 @@ class Plan(Event):
     content_digest: str
 
 
-_RUN_BOUND = {"run", "requester", "created_at", "expires_at", "target_read_at", "target_serial", "certificates"}
+_RUN_BOUND: Mapping[str, Any] = {
+    **dict.fromkeys(
+        ("run", "requester", "created_at", "expires_at", "target_read_at", "target_serial", "certificates"), True
+    ),
+    # What was accepted before, and what the guard makes of it, differ between the first run and the second.
+    **dict.fromkeys(("verdict", "approvals_needed"), True),
+    "figures": {"entities": {"__all__": {"sources": {"__all__": {"rows_accepted_last"}}}}},
+}
 """Header fields that differ between two runs over equal data; the content digest leaves them out."""
 
 
@@ -120,7 +127,7 @@ def plan_digest_of(header: PlanHeader, change_leaves: Sequence[bytes]) -> str:
 
 
 def content_digest_of(header: PlanHeader, change_leaves: Sequence[bytes]) -> str:
-    """The digest of what the plan would do, without run id and times: equal data gives equal digests."""
+    """The digest of what the plan would do, without run id, times and history: equal data gives equal digests."""
     return _root(canonical_json(header.model_dump(mode="json", exclude=_RUN_BOUND)), change_leaves)
 
 

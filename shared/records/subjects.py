@@ -7,6 +7,10 @@ UNKEYED = "unkeyed"
 QUARANTINE = "quarantine"
 """The partition of quarantine items."""
 
+BATCH_TYPE = "aether.snapshot.batch.v1"
+"""CloudEvents type of a batch; its body is an Arrow IPC stream and has no model."""
+BATCH_CONTENT_TYPE = "application/vnd.apache.arrow.stream"
+
 
 def batch_subject(*, run: str, side: str, entity: str, attempt: str, partition: str) -> str:
     """The subject of the batches of one partition of one attempt."""

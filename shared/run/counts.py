@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class NineCounts(BaseModel):
     """What became of every planned change. The sum of the parts equals `planned`, or the value cannot be built."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     planned: int = Field(ge=0)
     applied: int = Field(default=0, ge=0)

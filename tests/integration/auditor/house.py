@@ -12,15 +12,17 @@ from typing import Any, Self
 from nats.js import JetStreamContext
 from prometheus_client import CollectorRegistry
 
-from services.auditor.ingest import Auditor, LogKey
+from services.auditor.ingest import Auditor
 from services.auditor.lookups import Lookups
 from services.auditor.store import Store
 from services.auditor.verify import VerificationReport, verify_log
+from services.auditor.writing import LogKey
 from shared.bus.publishing import Outgoing, publish_batch, publish_one
 from shared.clock import SystemClock, to_text
 from shared.events import facts, queries
 from shared.events.envelope import body_of, headers_of
 from shared.events.model import Event
+from shared.hashing.canonical import canonical_json
 from shared.hashing.signing import load_private_key
 from shared.ids import RandomIds
 from shared.run.counts import NineCounts
@@ -200,6 +202,4 @@ class House:
 
 
 def _canonical(entry: dict[str, Any]) -> str:
-    from shared.hashing.canonical import canonical_json
-
     return canonical_json(entry).decode()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Table, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from services.auditor import tables
-from services.auditor.ingest import Auditor
 from services.auditor.lookups import Lookups
 from services.auditor.pulling import StreamPull
 from services.auditor.store import Batch, RecordAltered, Store, WriterFenced
+from shared.bus.commit import Committer
 from shared.bus.delivery import DeadLetter, Delivery, dead_letter_message
 from shared.bus.lease import plant_fence
 from shared.bus.publishing import Outgoing, publish_one
@@ -26,7 +27,7 @@ from shared.events import facts, queries
 from shared.events.documents import FailureNote
 from shared.run.counts import NineCounts
 from shared.run.states import RunStatus
-from tests.integration.auditor.house import KEY, House, new_run, run_state
+from tests.integration.auditor.house import House, new_run, run_state
 from tests.support.bus import until
 
 PERSONAL = "Maria-Example-1984"
@@ -119,7 +120,19 @@ async def test_messages_delivered_to_a_writer_that_died_are_not_lost_behind_newe
     await house.conclude(run, 2, first=50)
     await house.until_sealed(auditor, run, seconds=15)
     await house.until_recorded(seconds=15)
-    assert (await house.verified(auditor)).is_valid
+    recorded = await house.stored()
+    # Now the dead one's deliveries come a second time: they are acknowledged and recorded no second time.
+    for message in taken:
+        await message.nak()
+
+    async def is_acknowledged() -> bool:
+        last = (await js.stream_info("LEDGER")).state.last_seq
+        return await acknowledged(house, "auditor_ledger", "LEDGER") == last
+
+    await until(is_acknowledged, 15)
+    report = await house.verified(auditor)
+    assert report.is_valid
+    assert report.entries == recorded
 
 
 async def test_a_run_that_ended_while_no_auditor_was_up_is_sealed_later(house: House) -> None:
@@ -179,7 +192,7 @@ async def test_a_log_rebuilt_from_the_streams_is_the_same_log(house: House, seco
 
 
 @pytest.mark.parametrize("table", [tables.entry, tables.checkpoint, tables.tree_node], ids=lambda table: table.name)
-async def test_rows_of_the_record_are_never_changed_or_deleted(house: House, table: tables.Table) -> None:
+async def test_rows_of_the_record_are_never_changed_or_deleted(house: House, table: Table) -> None:
     auditor = await house.auditor()
     run = new_run()
     await house.whole_run(run)
@@ -219,9 +232,9 @@ async def test_nothing_is_added_to_a_record_that_was_altered(house: House) -> No
 
 async def test_an_unreadable_message_is_an_entry_like_any_other(house: House) -> None:
     auditor = await house.auditor()
-    message = Outgoing("evt.extractor.odd", b"{\xff", BusId.next(), {"ce-type": "aether.run.requested.v1"})
+    message = Outgoing("evt.extractor.odd", b"{\xff", "odd-1", {"ce-type": "aether.run.requested.v1"})
     await publish_one(house.writers["extractor"], message)
-    await publish_one(house.writers["extractor"], Outgoing("audit.extractor.odd", b"", BusId.next()))
+    await publish_one(house.writers["extractor"], Outgoing("audit.extractor.odd", b"", "odd-2"))
     await house.until_recorded()
     stored = await bodies(house.store)
     assert len(stored) == 2
@@ -229,17 +242,6 @@ async def test_an_unreadable_message_is_an_entry_like_any_other(house: House) ->
     assert '"type":"aether.run.requested.v1"' in stored[0]
     assert '"type":"unknown"' in stored[1]
     assert (await house.verified(auditor)).is_valid
-
-
-class BusId:
-    """Message ids for messages that are no events."""
-
-    number = 0
-
-    @classmethod
-    def next(cls) -> str:
-        cls.number += 1
-        return f"odd-{cls.number}"
 
 
 async def test_no_personal_value_reaches_the_entries(house: House) -> None:
@@ -273,7 +275,8 @@ async def test_no_personal_value_reaches_the_entries(house: House) -> None:
         now=SystemClock().now(),
     )
     await publish_one(house.writers["applier"], letter)
-    await plant_fence(house.writers["applier"], subject=facts.fence_subject("hst"), token=3)
+    applier = house.writers["applier"]
+    await plant_fence(applier, Committer(applier, service="applier", clock=SystemClock()), target="hst", token=3)
     await house.until_recorded()
     stored = await bodies(house.store)
     assert len(stored) == len(said) + 3
@@ -329,25 +332,25 @@ async def test_an_auditor_survives_a_restart_of_the_bus(house: House) -> None:
 
 
 async def test_how_fast_messages_become_entries(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    run = new_run()
-    await house.conclude(run, 4000)
-    auditor = await house.idle_auditor(batch_messages_max=2000)
+    changes = 5000
+    await house.conclude(new_run(), changes)
     lookups = Lookups(house.store.engine)
-    running = asyncio.create_task(auditor.run())
     started = time.monotonic()
-    try:
-        await house.until_recorded(seconds=60)
-        seconds = time.monotonic() - started
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-    assert await lookups.size() == 8000
+    auditor = await house.auditor(batch_messages_max=2000)
+
+    async def is_recorded() -> bool:
+        return await lookups.size() == 2 * changes
+
+    await until(is_recorded, 60)
+    rate = 2 * changes / (time.monotonic() - started)
     with capsys.disabled():
-        print(f"\n{house.store.engine.dialect.name}: {8000 / seconds:,.0f} entries/s from the bus to the database")  # noqa: T201 -- the measurement is the point
+        sys.stdout.write(f"\n{house.store.engine.dialect.name}: {rate:,.0f} entries/s from the bus to the database\n")
+    await house.until_recorded()
+    assert (await house.verified(auditor)).entries_proven == 2 * changes
 
 
 async def test_how_soon_a_single_message_is_an_entry(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    auditor: Auditor = await house.auditor()
+    auditor = await house.auditor()
     await until(auditor.is_writing)
     lookups = Lookups(house.store.engine)
     waits: list[float] = []
@@ -360,8 +363,7 @@ async def test_how_soon_a_single_message_is_an_entry(house: House, capsys: pytes
 
         await until(is_there)
         waits.append(time.monotonic() - started)
+    median = sorted(waits)[len(waits) // 2] * 1000
     with capsys.disabled():
-        print(
-            f"\n{house.store.engine.dialect.name}: a single message is an entry after {sorted(waits)[5] * 1000:.0f} ms"
-        )  # noqa: T201 -- the measurement is the point
-    assert KEY.verifier_key
+        sys.stdout.write(f"\n{house.store.engine.dialect.name}: a single message is an entry after {median:.0f} ms\n")
+    assert median < 1000

@@ -5,9 +5,12 @@ import asyncio
 import pytest
 from nats.js import JetStreamContext
 
+from shared.bus.commit import Committer
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost, acquire, plant_fence, release, renew
 from shared.bus.publishing import Conflict, Outgoing, publish_one
 from shared.bus.reading import last
+from shared.clock import SystemClock
+from shared.events.envelope import Undecodable
 from shared.ids import RandomIds
 from tests.support.bus import BusUnderTest, until
 
@@ -42,9 +45,9 @@ async def test_of_many_only_one_acquires(bus: BusUnderTest) -> None:
 
 async def test_expired_lease_is_free_and_its_former_holder_is_fenced_off(bus: BusUnderTest) -> None:
     js, target = await bus.js_as("applier"), bus.unique("t")
-    subject, fence_subject = f"lease.target.{target}", f"led.fence.{target}"
+    subject, committer = f"lease.target.{target}", Committer(js, service="applier", clock=SystemClock())
     old = await acquire(js, subject=subject, holder="old", ttl_seconds=1, ids=IDS)
-    old_fence = await plant_fence(js, subject=fence_subject, token=old.token)
+    old_fence = await plant_fence(js, committer, target=target, token=old.token)
     await publish_one(js, Outgoing(f"led.{target}.a", b"", f"{target}-a", fence=old_fence))
 
     async def is_gone() -> bool:
@@ -53,13 +56,20 @@ async def test_expired_lease_is_free_and_its_former_holder_is_fenced_off(bus: Bu
     await until(is_gone)
     new = await acquire(js, subject=subject, holder="new", ttl_seconds=30, ids=IDS)
     assert new.token > old.token
-    new_fence = await plant_fence(js, subject=fence_subject, token=new.token)
+    new_fence = await plant_fence(js, committer, target=target, token=new.token)
     with pytest.raises(Conflict):
         await publish_one(js, Outgoing(f"led.{target}.b", b"", f"{target}-b", fence=old_fence))
     with pytest.raises(LeaseLost, match="comes too late"):
-        await plant_fence(js, subject=fence_subject, token=old.token)
+        await plant_fence(js, committer, target=target, token=old.token)
     await publish_one(js, Outgoing(f"led.{target}.c", b"", f"{target}-c", fence=new_fence))
-    assert await plant_fence(js, subject=fence_subject, token=new.token) == new_fence
+    assert await plant_fence(js, committer, target=target, token=new.token) == new_fence
+
+
+async def test_fence_that_cannot_be_read_lets_nobody_write(bus: BusUnderTest) -> None:
+    js, target = await bus.js_as("applier"), bus.unique("t")
+    await publish_one(js, Outgoing(f"led.fence.{target}", b"{}", f"{target}-strange"))
+    with pytest.raises(Undecodable):
+        await plant_fence(js, Committer(js, service="applier", clock=SystemClock()), target=target, token=99)
 
 
 async def test_held_lease_outlives_its_time_to_live_and_is_free_at_the_end(bus: BusUnderTest) -> None:

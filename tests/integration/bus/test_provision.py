@@ -75,7 +75,7 @@ async def test_consumers_with_other_values_are_updated_to_them(own_bus: BusUnder
     assert {(one.place, one.setting) for one in report.updated} == {
         (f"{row.stream}/{row.name}", "ack_wait") for row in CONSUMERS
     }
-    assert consumer_spec("differ").ack_wait_seconds == 15
+    assert consumer_spec("differ").ack_wait_seconds == 8
 
 
 def test_stream_of_several_replicas_is_never_flushed_later() -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from shared.bus.delivery import (
     DEAD_LETTER_BODY_BYTES_MAX,
-    REASON_CHARACTERS_MAX,
     STANDARD_BACK_OFF,
     WAIT_SECONDS_MAX,
     Ack,
@@ -26,6 +25,7 @@ from shared.bus.delivery import (
 from shared.bus.publishing import Conflict
 from shared.bus.topology import MESSAGE_BYTES_MAX, stream_of
 from shared.errors import NeedsPerson, OutcomeUnknown, StopRun, TryLater
+from shared.events.dead_letters import REASON_CHARACTERS_MAX
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 DELIVERY = Delivery(stream="CORE", consumer="differ", subject="cmd.diff.r1.0", seq=7, deliveries=2)

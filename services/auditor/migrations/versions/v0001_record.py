@@ -15,6 +15,7 @@ depends_on: str | None = None
 
 _APPEND_ONLY = ("entry", "tree_node", "checkpoint")
 _NAME = sa.String(512)
+_ORDINAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
@@ -30,7 +31,7 @@ def upgrade() -> None:
 def _make_record() -> None:
     op.create_table(
         "entry",
-        sa.Column("entry_index", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("entry_index", _ORDINAL, primary_key=True, autoincrement=False),
         sa.Column("leaf_hash", sa.LargeBinary(32), nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("run", _NAME),
@@ -45,10 +46,11 @@ def _make_record() -> None:
         sa.Column("level", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("hash", sa.LargeBinary(32), nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "checkpoint",
-        sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("size", _ORDINAL, primary_key=True, autoincrement=False),
         sa.Column("text", sa.Text, nullable=False),
     )
     op.create_table(
@@ -81,7 +83,7 @@ def _make_projections() -> None:
     op.create_index("run_by_status", "run", ["status"])
     op.create_table(
         "run_event",
-        sa.Column("entry_index", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("entry_index", _ORDINAL, primary_key=True, autoincrement=False),
         sa.Column("run", _NAME, nullable=False),
         sa.Column("type", _NAME, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
@@ -93,11 +95,12 @@ def _make_projections() -> None:
         sa.Column("change_id", _NAME, primary_key=True),
         sa.Column("result", _NAME),
         sa.Column("code", _NAME),
+        sqlite_with_rowid=False,
     )
     op.create_index("change_outcome_by_result", "change_outcome", ["run", "result", "code"])
     op.create_table(
         "dead_letter",
-        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("seq", _ORDINAL, primary_key=True, autoincrement=False),
         sa.Column("run", _NAME),
         sa.Column("stream", _NAME, nullable=False),
         sa.Column("stream_seq", sa.BigInteger, nullable=False),

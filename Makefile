@@ -1,0 +1,91 @@
+# Everything a person does with this folder. It needs make and a Python of 3.11 or newer that can make virtual
+# environments; `make setup` fetches the rest, and every target that needs it calls `setup` first.
+#
+#   make demo                 a whole run on this machine, from dry-run to proof; stays up
+#   make demo ONCE=1          the same, and ends: 0 when all held
+#   make test                 the whole suite
+#   make … PYTHON=/path/to/python3.12     with that Python
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types walls bench-road documents clean FORCE
+MAKEFLAGS += --no-print-directory
+
+UV_VERSION := 0.13.9
+VENV := .venv
+TOOLS := .tools
+RUN := $(VENV)/bin/python
+UV := $(TOOLS)/uv/bin/uv
+UV_STAMP := $(TOOLS)/uv-$(UV_VERSION)
+INTERPRETER := $(TOOLS)/interpreter
+SYNC_STAMP := $(VENV)/.synced
+CODE := bench cli services shared simulators systems tests
+ONCE ?=
+PYTEST_ARGUMENTS ?=
+BENCH_ARGUMENTS ?=
+
+unexport VIRTUAL_ENV
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	| while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+setup: $(SYNC_STAMP) ## Make .venv hold exactly what uv.lock names; quick when nothing changed
+
+demo: setup ## Play a whole run on this machine and stay up; ONCE=1 ends when done
+	$(RUN) -m cli.demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: setup ## Run the whole suite, the quick tests first
+	$(RUN) -m pytest --durations=15 --durations-min=1 $(PYTEST_ARGUMENTS)
+
+check: lint types walls ## Check form, style, types and import walls
+
+lint: setup ## Check form and style
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: setup ## Check types, strictly and everywhere
+	$(VENV)/bin/mypy $(CODE)
+
+walls: setup ## Check the import walls
+	$(VENV)/bin/lint-imports --no-cache --no-logo
+
+bench-road: setup ## Measure one large run end to end; BENCH_ARGUMENTS="--staff 50000" and the like
+	$(RUN) -m bench.road $(BENCH_ARGUMENTS)
+
+documents: setup ## Write the generated documents anew
+	$(RUN) -m shared.bus.documents > $(TOOLS)/document && mv $(TOOLS)/document docs/bus.md
+	$(RUN) -m shared.failures_document > $(TOOLS)/document && mv $(TOOLS)/document docs/failures.md
+	$(RUN) -m shared.contract.schema > $(TOOLS)/document && mv $(TOOLS)/document docs/schemas/connector.schema.json
+
+clean: ## Take away what was made here: environment, tools, caches, the demonstration's data
+	rm -rf $(VENV) $(TOOLS) .aether .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SYNC_STAMP): uv.lock pyproject.toml $(UV_STAMP) $(INTERPRETER)
+	$(UV) sync --frozen --python "$$(cat $(INTERPRETER))"
+	@touch $@
+
+$(UV_STAMP): $(INTERPRETER)
+	@"$$(cat $(INTERPRETER))" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$$(cat $(INTERPRETER)) cannot make virtual environments: it lacks venv or ensurepip." >&2; \
+		echo "Install them (Debian and Ubuntu: apt install python3-venv), or name another: make setup PYTHON=…" >&2; \
+		rm -f $(INTERPRETER); exit 1; }
+	"$$(cat $(INTERPRETER))" -m venv --clear $(TOOLS)/uv
+	$(TOOLS)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+# The Python that all is made with. Chosen once; chosen anew when PYTHON says so. Not every machine has a `python`.
+$(INTERPRETER): $(if $(PYTHON),FORCE)
+	@mkdir -p $(TOOLS)
+	@for each in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3 python3.14 python); do \
+		found=$$("$$each" -c 'import sys; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)' 2>/dev/null) \
+		&& break; found=; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "$(if $(PYTHON),$(PYTHON) is no Python of 3.11 or newer.,No Python of 3.11 or newer was found.)" >&2; \
+		echo "Install one (Debian and Ubuntu: apt install python3 python3-venv), or name one: make setup PYTHON=…" >&2; \
+		exit 1; \
+	fi; \
+	[ "$$(cat $@ 2>/dev/null)" = "$$found" ] || echo "$$found" > $@

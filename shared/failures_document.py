@@ -1,0 +1,63 @@
+"""Prints the catalogue of failures as a document, for the person who meets a code.
+
+`python -m shared.failures_document > docs/failures.md`; a test keeps the file equal to the catalogue.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from shared.failures import CATALOGUE, Failure
+
+PHASES = {
+    "SRC": "Reading a system",
+    "CTR": "Connector definitions",
+    "NRM": "Normalising, one record at a time",
+    "MAT": "Matching records of the two sides",
+    "DIF": "Comparing and planning",
+    "GRD": "The guard",
+    "APV": "Commands and approvals",
+    "APL": "Applying",
+    "VER": "Verifying what was applied",
+    "AUD": "The audit record",
+    "SCH": "Schedules",
+    "SYS": "The house itself",
+}
+"""What the first part of a code says: where on the road it happened."""
+
+
+def render_markdown() -> str:
+    """Return docs/failures.md."""
+    parts = [
+        "# Failures",
+        "Printed from `shared/failures.py` by `python -m shared.failures_document > docs/failures.md`; do not edit.",
+        "Every failure that the house reports carries one of these codes. The first part of the code says where it "
+        "happened. *Again* says whether the same step may succeed later without anybody doing anything.",
+    ]
+    for phase, title in PHASES.items():
+        entries = [entry for entry in CATALOGUE.values() if entry.code.startswith(f"{phase}_")]
+        if entries:
+            parts += [f"## {phase}: {title}", _table(entries)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(entries: Iterable[Failure]) -> str:
+    rows = [
+        (
+            f"`{entry.code}`",
+            entry.severity,
+            entry.category.replace("_", " "),
+            "yes" if entry.is_retryable else "no",
+            entry.owner,
+            entry.text,
+            entry.action,
+        )
+        for entry in entries
+    ]
+    head = ("code", "severity", "category", "again", "who acts", "what it means", "what to do")
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, tuple("---" for _ in head), *rows])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_markdown())

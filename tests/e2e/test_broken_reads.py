@@ -1,0 +1,101 @@
+"""Sources and targets that are not whole: nothing is removed, the reason is told, the exit code is 4."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.outcome import exit_code_of_view
+from shared.events.queries import RunAnswer
+from simulators.district.later import half_of_source_gone, source_empty
+from tests.support.road import District, Road, house
+
+HELD_OR_BLOCKED = 4
+LIST = {"method": "GET", "path_pattern": "/contacts$", "after": 1}
+
+
+async def _stopped(road: Road, *statuses: str) -> RunAnswer:
+    run = await road.request("apply")
+    answer = await road.until_status(run, *statuses)
+    assert answer.run is not None and answer.run.failure is not None
+    assert exit_code_of_view(answer.run) == HELD_OR_BLOCKED
+    assert await road.effects() == {}
+    return answer
+
+
+async def test_half_of_the_source_gone_is_held_and_removes_nobody(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house") as road:
+        accepted = await road.request("dry-run")
+        await road.until_status(accepted, "planned")
+        half_of_source_gone(road.hr_url)
+        answer = await _stopped(road, "held")
+        held = {line.check: line for line in answer.verdict if line.level == "HOLD"}
+        assert {"suspend", "source_fell"} <= set(held)
+        assert held["source_fell"].number is not None and held["source_fell"].denominator is not None
+        assert held["source_fell"].number * 2 == pytest.approx(held["source_fell"].denominator, abs=2)
+        # A single approval without override does not release it.
+        assert answer.run is not None
+        async with road.stack.client("approver") as approver:
+            from shared.events.commands import DecideRun
+
+            reply = await approver.approve(DecideRun(signed=road.signed(answer, "approver", is_override=True)))
+        assert reply.is_accepted and reply.status == "held"
+        assert await road.effects() == {}
+
+
+async def test_empty_source_is_blocked(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house") as road:
+        source_empty(road.hr_url)
+        answer = await _stopped(road, "blocked")
+        assert answer.run is not None and answer.run.failure is not None
+        assert answer.run.failure.code == "GRD_SOURCE_ZERO"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"kind": "torn_body"}, "SRC_WRONG_SHAPE"),
+        ({"kind": "html_page"}, "SRC_WRONG_SHAPE"),
+        ({"kind": "repeated_page"}, "SRC_INCOMPLETE"),
+        ({"kind": "short_page", "items_missing": 7}, "SRC_INCOMPLETE"),
+        ({"kind": "unauthorized"}, "SRC_AUTH"),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+async def test_target_that_cannot_be_read_whole_is_blocked(
+    district: District, tmp_path: Path, fault: dict[str, Any], code: str
+) -> None:
+    async with house(district, tmp_path / "house") as road:
+        await road.vendor("POST", "faults", {**LIST, **fault})
+        answer = await _stopped(road, "blocked")
+        assert answer.run is not None and answer.run.failure is not None
+        assert answer.run.failure.code == code
+        assert "target of contacts" in answer.run.failure.text
+        # The next night, with the vendor well again, the run is as if nothing had been.
+        again = await road.request("dry-run")
+        planned = await road.until_status(again, "planned")
+        assert planned.run is not None and planned.run.plan is not None
+        assert planned.run.plan.changes_by_class == district.truth["counts"]
+
+
+async def test_vendor_that_throttles_and_stumbles_gets_every_change_once(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house") as road:
+        run, waiting = await road.planned()
+        await road.vendor(
+            "POST",
+            "faults",
+            [
+                {"kind": "too_many_requests", "method": "PATCH", "times": 3, "retry_after_seconds": 1},
+                {"kind": "timeout_after_effect", "method": "POST", "times": 2, "seconds": 1},
+                {"kind": "reset_after_effect", "method": "PATCH", "times": 4, "after": 10},
+                {"kind": "reset_before_effect", "method": "POST", "times": 2, "after": 4},
+                {"kind": "server_error", "method": "PATCH", "times": 3, "after": 30},
+            ],
+        )
+        await road.approve(waiting)
+        done = await road.until_status(run, "succeeded")
+        assert done.run is not None and done.run.counts is not None
+        assert done.run.counts.planned == done.run.counts.applied
+        await road.assert_everything_once()

@@ -1,0 +1,80 @@
+"""One run, from a request of any NATS client to a sealed audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.support.road import District, house
+
+
+async def test_plan_equals_the_truth_of_the_generator_and_is_applied_once(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house", extractors=2, differs=2) as road:
+        # A client that knows nothing of us asks for a dry run.
+        async with road.plain_client("operator") as client:
+            body = json.dumps({"connector": "titanhst-staff", "mode": "dry-run"}).encode()
+            reply = json.loads((await client.request("aether.run.request", body, timeout=5)).data)
+        assert reply["is_accepted"] is True
+        dry = await road.until_status(reply["run"], "planned")
+        assert dry.run is not None and dry.run.plan is not None
+        assert dry.run.requester == "operator"
+        assert dry.run.plan.changes_by_class == district.truth["counts"]
+        assert await road.effects() == {}
+
+        run, waiting = await road.planned()
+        refused = await road.approve(waiting, approver="both")  # may approve, and did not request: counts
+        assert refused.is_accepted and refused.status == "approved"
+        done = await road.until_status(run, "succeeded")
+        assert done.run is not None and done.run.counts is not None
+        assert done.run.counts.planned == done.run.counts.applied == sum(district.truth["counts"].values())
+        await road.assert_everything_once()
+
+        again = await road.request("apply")
+        await road.until_status(again, "no_changes")
+        for one in (reply["run"], run, again):
+            await road.until_sealed(one)
+        report = await road.verify()
+        assert report.is_valid, report.first_failure
+        assert report.runs_sealed == 3
+        await road.assert_everything_once()
+
+
+async def test_requester_cannot_approve_the_own_run(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house") as road:
+        run = await road.request("apply", profile="both")
+        waiting = await road.until_status(run, "awaiting_approval")
+        reply = await road.approve(waiting, approver="both")
+        assert not reply.is_accepted
+        assert reply.refusal is not None and reply.refusal.code == "APV_OWN_REQUEST"
+        still = await road.until_status(run, "awaiting_approval")
+        assert still.run is not None and still.run.approvers == ()
+        assert await road.effects() == {}
+        refusals = [one for one in await road.entries() if one["type"] == "aether.command.refused.v1"]
+        assert [one["actor"] for one in refusals] == ["both"]
+
+
+async def test_second_run_of_a_connector_is_refused_while_one_is_under_way(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house") as road:
+        await road.vendor("POST", "faults", {"kind": "slow", "method": "GET", "times": 1, "seconds": 3})
+        first = await road.request("dry-run")
+        async with road.plain_client("operator") as client:
+            body = json.dumps({"connector": "titanhst-staff", "mode": "apply"}).encode()
+            reply = json.loads((await client.request("aether.run.request", body, timeout=5)).data)
+        assert reply["is_accepted"] is False
+        assert reply["refusal"]["code"] == "APV_OVERLAP" and first in reply["refusal"]["text"]
+        await road.until_status(first, "planned")
+
+
+async def test_cancelled_run_ends_and_a_newer_run_supersedes_a_waiting_one(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house") as road:
+        first, _ = await road.planned()
+        second, _ = await road.planned()
+        superseded = await road.until_status(first, "superseded")
+        assert superseded.run is not None and superseded.run.failure is not None
+        assert second in superseded.run.failure.text
+        async with road.plain_client("operator") as client:
+            body = json.dumps({"run": second, "reason": "changed our minds"}).encode()
+            reply = json.loads((await client.request("aether.run.cancel", body, timeout=5)).data)
+        assert reply["is_accepted"] is True and reply["status"] == "cancelled"
+        await road.until_status(second, "cancelled")
+        assert await road.effects() == {}

@@ -1,0 +1,244 @@
+"""The whole house for a test: real programs, a real bus, a sample district, a simulated vendor over HTTP.
+
+`District` is made once and copied, for it takes longer to make than a run takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nats
+import pytest
+
+from cli.client import PersonClient
+from cli.decisions import signed_decision
+from cli.embedded_setup import PEOPLE, PersonSpec
+from cli.stack import Stack
+from services.auditor.verify import VerificationReport, verify_log
+from shared.bus.connect import BusSettings, connect, leave
+from shared.bus.topology import inbox_prefix
+from shared.events.commands import DecideRun, Reply, RequestRun
+from shared.events.queries import ENTRIES_MAX, RunAnswer
+from shared.hashing.canonical import canonical_json
+from shared.ids import RandomIds
+from shared.policy.approval import SignedApproval
+from shared.run.states import RunStatus, is_terminal
+from simulators.district.__main__ import make
+
+CONNECTOR = "titanhst-staff"
+BOTH = PersonSpec("both", "both", ("operator", "approver"))
+"""A person who may request and approve: what separation of duties is tried with."""
+WAIT_SECONDS_MAX = 90.0
+
+
+@dataclass(frozen=True)
+class District:
+    """A made district: its folder and its truth."""
+
+    folder: Path
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        """What a run must find, by the generator's own reckoning."""
+        found: dict[str, Any] = json.loads((self.folder / "truth.json").read_text(encoding="utf-8"))
+        return found
+
+
+@pytest.fixture(scope="session")
+def district(tmp_path_factory: pytest.TempPathFactory) -> District:
+    """The sample district of the demonstration."""
+    folder = tmp_path_factory.mktemp("district")
+    make(out=folder, seed=7, staff=2400)
+    return District(folder)
+
+
+class Road:
+    """A running house and what a test does with it."""
+
+    def __init__(self, stack: Stack, district: District) -> None:
+        self.stack = stack
+        self.district = district
+
+    @property
+    def hr_url(self) -> str:
+        """The HR database of this house."""
+        return f"sqlite:///{self.stack.layout.district / 'hr.db'}"
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    async def request(self, mode: str, *, profile: str = "operator") -> str:
+        """Ask for a run; its id."""
+        async with self.stack.client(profile) as person:
+            reply = await person.request_run(RequestRun.model_validate({"connector": CONNECTOR, "mode": mode}))
+        assert reply.is_accepted and reply.run is not None, reply
+        return reply.run
+
+    async def until(self, run: str, is_there: Callable[[RunAnswer], bool], what: str) -> RunAnswer:
+        """The run once it is as wanted; fails with where it stands."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        answer: RunAnswer | None = None
+        async with self.stack.client("viewer") as viewer:
+            while time.monotonic() < deadline:
+                # The auditor may be the one that was killed.
+                with contextlib.suppress(Exception):
+                    answer = await viewer.run(run)
+                    if answer.run is not None and is_there(answer):
+                        return answer
+                await asyncio.sleep(0.05)
+        pytest.fail(f"run {run} is not {what} after {WAIT_SECONDS_MAX:g} s: {answer and answer.run}")
+
+    async def until_status(self, run: str, *wanted: str) -> RunAnswer:
+        """The run once it has one of these states; fails at once when it rests in another."""
+
+        def is_there(answer: RunAnswer) -> bool:
+            assert answer.run is not None
+            # The record lags a little behind a command, so a run that waits for a person may have been decided.
+            status = RunStatus(answer.run.status)
+            if (is_terminal(status) or status is RunStatus.PAUSED) and status not in wanted:
+                pytest.fail(f"run {run} is {answer.run.status} ({answer.run.failure}), wanted {wanted}")
+            return answer.run.status in wanted
+
+        return await self.until(run, is_there, " or ".join(wanted))
+
+    async def until_sealed(self, run: str) -> RunAnswer:
+        """The run once the auditor has sealed it."""
+        return await self.until(run, lambda answer: answer.run is not None and answer.run.is_sealed, "sealed")
+
+    def signed(self, answer: RunAnswer, approver: str, *, is_override: bool = False) -> SignedApproval:
+        """An approval of the run's plan in that person's name."""
+        view = answer.run
+        assert view is not None and view.plan is not None
+        return signed_decision(
+            view.plan,
+            run=view.run,
+            decision="approve",
+            approver=approver,
+            reason="a test",
+            is_override=is_override,
+            key_text=self.stack.layout.approval_key(approver).read_text(encoding="utf-8"),
+            now=datetime.now(UTC),
+            ids=RandomIds(),
+        )
+
+    async def approve(self, answer: RunAnswer, *, approver: str = "approver", is_override: bool = False) -> Reply:
+        """Approve a plan as another person."""
+        async with self.stack.client(approver) as person:
+            return await person.approve(DecideRun(signed=self.signed(answer, approver, is_override=is_override)))
+
+    async def planned(self) -> tuple[str, RunAnswer]:
+        """An apply run that awaits its approval."""
+        run = await self.request("apply")
+        return run, await self.until_status(run, "awaiting_approval")
+
+    async def person(self, profile: str, act: Callable[[PersonClient], Awaitable[Reply]]) -> Reply:
+        """One act of a person."""
+        async with self.stack.client(profile) as person:
+            return await act(person)
+
+    # --- the vendor -------------------------------------------------------------------------------------------------
+
+    async def vendor(self, method: str, path: str, body: object = None) -> Any:
+        """One call of the vendor's control plane."""
+        async with httpx.AsyncClient(base_url=self.stack.vendor_url, timeout=30) as client:
+            response = await client.request(method, f"/_sim/{path}", json=body)
+            response.raise_for_status()
+            return response.json() if response.content else None
+
+    async def effects(self) -> dict[str, list[str]]:
+        """What happened to each contact, by external id."""
+        found: dict[str, list[str]] = (await self.vendor("GET", "effects"))["effects"]
+        return found
+
+    async def assert_everything_once(self) -> None:
+        """Every change of the truth took effect exactly once, and nothing else did."""
+        effects = await self.effects()
+        wanted = {key for keys in self.district.truth["changes"].values() for key in keys}
+        assert {key: texts for key, texts in effects.items() if len(texts) != 1} == {}
+        assert set(effects) == wanted
+        state = await self.vendor("GET", "state")
+        contacts = {one["externalId"]: one for one in state["contacts"] if one["externalId"]}
+        wire = {
+            "external_id": "externalId", "first_name": "firstName", "last_name": "lastName", "mobile": "mobilePhone",
+            "location": "locationCode",
+        }  # fmt: skip
+        for key, fields in self.district.truth["fields"].items():
+            for name, (_, after) in fields.items():
+                assert contacts[key][wire.get(name, name)] == after, (key, name)
+
+    # --- the bus and the record -------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def bus_as(self, service: str) -> AsyncIterator[nats.js.JetStreamContext]:
+        """The bus with a service's own rights: what a captured service could do."""
+        password = (self.stack.layout.bus / "secrets" / service).read_text(encoding="utf-8")
+        client = await connect(BusSettings(url=self.stack.bus_url, user=service, password=password))
+        try:
+            yield client.jetstream()
+        finally:
+            await leave(client)
+
+    @contextlib.asynccontextmanager
+    async def plain_client(self, profile: str) -> AsyncIterator[nats.NATS]:
+        """A NATS client that knows nothing of us, with a person's user and password."""
+        document = json.loads((self.stack.layout.data / "profiles" / f"{profile}.json").read_text(encoding="utf-8"))
+        password = Path(document["password"].removeprefix("file:")).read_text(encoding="utf-8")
+        client = await nats.connect(
+            document["nats_url"],
+            user=document["user"],
+            password=password,
+            inbox_prefix=inbox_prefix(document["user"]).encode(),
+        )
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    async def entries(self) -> list[dict[str, Any]]:
+        """The whole audit log."""
+        found: list[dict[str, Any]] = []
+        async with self.stack.client("auditor") as auditor:
+            while True:
+                answer = await auditor.entries(first=len(found), limit=ENTRIES_MAX)
+                found += answer.entries
+                if not answer.entries:
+                    return found
+
+    async def verify(self) -> VerificationReport:
+        """Verify the log as an outsider would, with the key that the profile holds."""
+        document = json.loads((self.stack.layout.data / "profiles" / "auditor.json").read_text(encoding="utf-8"))
+        checkpoints: list[str] = []
+        async with self.stack.client("auditor") as auditor:
+            while True:
+                answer = await auditor.checkpoints(first=len(checkpoints))
+                checkpoints += answer.checkpoints
+                if not answer.checkpoints:
+                    break
+        entries = await self.entries()
+        return verify_log((canonical_json(one) for one in entries), checkpoints, document["verifier_key"])
+
+
+@contextlib.asynccontextmanager
+async def house(district: District, folder: Path, **options: Any) -> AsyncIterator[Road]:
+    """A house over a copy of the district."""
+    stack = Stack(folder, is_demo=True, people=(*PEOPLE, BOTH), **options)
+    shutil.copytree(district.folder, stack.layout.district, dirs_exist_ok=True)
+    async with stack:
+        yield Road(stack, district)
+
+
+@pytest.fixture(scope="session")
+def other_district(tmp_path_factory: pytest.TempPathFactory) -> Iterator[District]:
+    """A smaller district of another seed."""
+    folder = tmp_path_factory.mktemp("other-district")
+    make(out=folder, seed=11, staff=600)
+    yield District(folder)

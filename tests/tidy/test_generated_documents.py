@@ -1,0 +1,31 @@
+"""Documents that are printed from code are as the code prints them now; `make documents` prints them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from shared import failures_document
+from shared.bus import documents
+from shared.contract import schema
+from tests.tidy.tree import ROOT
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("docs/bus.md", documents.render_markdown),
+        ("docs/failures.md", failures_document.render_markdown),
+        ("docs/schemas/connector.schema.json", schema.schema_text),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_generated_document_is_current(name: str, printed: Callable[[], str]) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == printed(), f"{name} is out of date; run: make documents"
+
+
+def test_make_documents_writes_every_generated_document() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for name in ("docs/bus.md", "docs/failures.md", "docs/schemas/connector.schema.json"):
+        assert f"$(TOOLS)/document {name}" in makefile
