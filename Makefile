@@ -19,9 +19,10 @@ UV := $(TOOLS)/uv/bin/uv
 UV_STAMP := $(TOOLS)/uv-$(UV_VERSION)
 INTERPRETER := $(TOOLS)/interpreter
 SYNC_STAMP := $(VENV)/.synced
-CODE := bench cli services shared simulators systems tests
+CODE := bench cli deploy services shared simulators systems tests
 ONCE ?=
 PYTEST_ARGUMENTS ?=
+# Handed on to pytest, as in PYTEST_ARGUMENTS="-k lease".
 BENCH_ARGUMENTS ?=
 
 unexport VIRTUAL_ENV
@@ -58,6 +59,8 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m shared.bus.documents > $(TOOLS)/document && mv $(TOOLS)/document docs/bus.md
 	$(RUN) -m shared.failures_document > $(TOOLS)/document && mv $(TOOLS)/document docs/failures.md
 	$(RUN) -m shared.contract.schema > $(TOOLS)/document && mv $(TOOLS)/document docs/schemas/connector.schema.json
+	$(RUN) -m shared.events.schemas export
+	$(RUN) -m deploy.documents.asyncapi > $(TOOLS)/document && mv $(TOOLS)/document docs/asyncapi.yaml
 
 clean: ## Take away what was made here: environment, tools, caches, the demonstration's data
 	rm -rf $(VENV) $(TOOLS) .aether .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ from cli.embedded_setup import (
     write_profiles,
 )
 from cli.problem import CommandFailed
-from cli.processes import Child, ChildFailed
+from cli.processes import LOG_TAIL_CHARACTERS, Child, ChildFailed
 from cli.profiles import load_profile
 from shared.bus.embedded import EmbeddedPerson, EmbeddedServer, EmbeddedServerError
 from shared.bus.provision import provision
@@ -171,17 +172,12 @@ class Stack:
         await child.wait_ready(seconds_max=START_SECONDS_MAX)
 
     async def wait_ready(self, name: str) -> None:
-        """Wait until a part that is being brought back takes work again."""
-        child, deadline = self._child(name), time.monotonic() + START_SECONDS_MAX
-        while True:
-            try:
-                await child.wait_ready(seconds_max=max(0.0, deadline - time.monotonic()))
-                return
-            except ChildFailed:
-                # Down, and not started again yet: the supervisor will.
-                if time.monotonic() >= deadline:
-                    raise
-                await asyncio.sleep(SUPERVISE_SECONDS)
+        """Wait until a part that was killed is back and takes work; `ChildFailed` when it is not in time."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not self._takes_work(name):
+            if time.monotonic() > deadline:
+                raise ChildFailed(f"{name} is not back after {START_SECONDS_MAX:g} s; look at {self.layout.logs}")
+            await asyncio.sleep(SUPERVISE_SECONDS)
 
     @asynccontextmanager
     async def client(self, profile: str) -> AsyncIterator[PersonClient]:
@@ -223,6 +219,9 @@ class Stack:
         return tuple(person.profile for person in self._people)
 
     # -- how ---------------------------------------------------------------------------------------------------------
+
+    def _takes_work(self, name: str) -> bool:
+        return self._server.pid is not None if name == BUS else self._child(name).ready() is not None
 
     def _child(self, name: str) -> Child:
         try:
@@ -309,18 +308,24 @@ class Stack:
 
     async def _run_once(self, module: str, *arguments: str) -> None:
         log = self.layout.logs / f"{module}.log"
+        command = [sys.executable, "-m", module, *arguments]
         with log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", module, *arguments), env=_clean_environment(), stdout=output, stderr=output
-            )
-        try:
-            code = await asyncio.wait_for(process.wait(), DISTRICT_SECONDS_MAX)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise ChildFailed(f"{module} took longer than {DISTRICT_SECONDS_MAX:g} s; see {log}") from None
-        if code != 0:
-            raise ChildFailed(f"{module} ended with {code}; its log ends: {log.read_text(errors='replace')[-2000:]}")
+            try:
+                done = await asyncio.to_thread(
+                    subprocess.run,
+                    command,
+                    env=_clean_environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    timeout=DISTRICT_SECONDS_MAX,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise ChildFailed(f"{module} took longer than {DISTRICT_SECONDS_MAX:g} s; see {log}") from None
+        if done.returncode != 0:
+            tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL_CHARACTERS:]
+            raise ChildFailed(f"{module} ended with {done.returncode}; its log ends: {tail}")
 
     async def _supervise(self) -> None:
         """Bring back what died, with growing pauses; each part waits for itself only."""

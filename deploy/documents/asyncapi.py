@@ -207,7 +207,8 @@ def _event_message(name: str) -> Node:
     if name == BATCH_TYPE:
         return message | {
             "contentType": BATCH_CONTENT_TYPE,
-            "summary": "Some canonical records of one partition of a snapshot, as an Arrow IPC stream.",
+            "summary": "Some canonical records of one partition of a snapshot.",
+            "payload": {"description": "The bytes of an Arrow IPC stream, compressed with zstd."},
         }
     return message | {
         "summary": _said_of(EVENTS[name]),
@@ -257,7 +258,10 @@ def _asked() -> list[tuple[str, str, type[Document], tuple[type[Document], ...]]
     commands: list[tuple[str, str, type[Document], tuple[type[Document], ...]]] = [
         (route.subject, service, route.body, (Reply,)) for service, routes in COMMANDS.items() for route in routes
     ]
-    return [*commands, *((subject, "auditor", asked, (said, QueryRefused)) for subject, (asked, said) in QUESTIONS.items())]
+    return [
+        *commands,
+        *((subject, "auditor", asked, (said, QueryRefused)) for subject, (asked, said) in QUESTIONS.items()),
+    ]
 
 
 def _roles(subject: str) -> str:
@@ -281,7 +285,9 @@ def _said_of(kind: type[Document]) -> str:
 
 
 def _schemas(bodies: Iterable[type[Document]]) -> Node:
-    models: list[tuple[type[Document], Literal["validation"]]] = [(kind, "validation") for kind in dict.fromkeys(bodies)]
+    models: list[tuple[type[Document], Literal["validation"]]] = [
+        (kind, "validation") for kind in dict.fromkeys(bodies)
+    ]
     _, made = models_json_schema(models, ref_template="#/components/schemas/{model}")
     text = {"type": "string"}
     trace = {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}

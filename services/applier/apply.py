@@ -153,19 +153,22 @@ class Applying:
         if self._must_stop():
             return None
         was_intended = change.change_id in self._known.attempts
-        match standing(change, await self._fetch(change), compared_fields=self._compared[change.entity]):
+        live = await self._fetch(change)
+        match standing(change, live, compared_fields=self._compared[change.entity]):
             case Standing.AS_PLANNED:
                 return Standing.AS_PLANNED
             case Standing.ALREADY:
                 # With an intent of ours on record it was our write that made it so.
                 result: Result = "applied" if was_intended else "noop_already"
-                return self._outcome(change.change_id, result, is_read_back=True)
+                return self._outcome(change.change_id, result, target_id=_id_of(live), is_read_back=True)
             case Standing.MOVED:
                 return self._stale(change)
 
     async def _fetch(self, change: Change) -> Record | None:
-        for attempt in range(1, TRIES_MAX + WAITS_MAX):
+        tries = waits = 0
+        while True:  # bounded by TRIES_MAX and WAITS_MAX in `_wait_out`
             await self._wait_for_turn()
+            tries += 1
             try:
                 return await self._target.fetch(
                     change.entity,
@@ -173,8 +176,11 @@ class Applying:
                     key=change.key if change.target_id is None else None,
                 )
             except TryLater as error:
-                await self._wait_out(error, attempt)
-        raise TryLater("APL_UNREACHABLE", f"{self._header.target}: no record could be read in {WAITS_MAX} attempts")
+                if self._must_stop():
+                    raise
+                if error.retry_after_seconds is not None:
+                    tries, waits = tries - 1, waits + 1
+                await self._wait_out(error, tries=tries, waits=waits)
 
     # --- write ------------------------------------------------------------------------------------------------------
 
@@ -191,9 +197,9 @@ class Applying:
             try:
                 receipt = await self._target.write(write, idempotency_key=change.change_id)
             except TryLater as error:
-                if error.retry_after_seconds is not None and waits < WAITS_MAX:
+                if error.retry_after_seconds is not None:
                     tries, waits = tries - 1, waits + 1
-                await self._wait_out(error, tries)
+                await self._wait_out(error, tries=tries, waits=waits)
             except OutcomeUnknown:
                 self.retries += 1
                 outcome = await self._settled(change, tries)
@@ -211,11 +217,10 @@ class Applying:
         live = await self._fetch(change)
         match standing(change, live, compared_fields=self._compared[change.entity]):
             case Standing.ALREADY:
-                target_id = live.get("target_id") if live is not None else None
                 return self._outcome(
                     change.change_id,
                     "applied" if is_ours or tries > 1 else "noop_already",
-                    target_id=target_id if isinstance(target_id, str) else None,
+                    target_id=_id_of(live),
                     is_read_back=True,
                     tries=tries,
                 )
@@ -247,19 +252,21 @@ class Applying:
         while (seconds := self._not_before - self._around.monotonic_seconds()) > 0 and not self._must_stop():
             await self._around.sleep(min(seconds, 0.5))
 
-    async def _wait_out(self, error: TryLater, attempt: int) -> None:
-        """Wait as asked, or ever longer; raises the error when the tries are used up."""
+    async def _wait_out(self, error: TryLater, *, tries: int, waits: int) -> None:
+        """Wait as asked, or ever longer; raises the error when the tries, or the waits, are used up."""
         self.retries += 1
         if error.retry_after_seconds is not None:
+            if waits > WAITS_MAX:
+                raise error
             self.rate_limited += 1
             self._not_before = max(self._not_before, self._around.monotonic_seconds() + error.retry_after_seconds)
             await self._around.throttled(error.retry_after_seconds)
             await self._wait_for_turn()
             await self._around.throttled(0)
             return
-        if attempt >= TRIES_MAX or self._must_stop():
+        if tries >= TRIES_MAX or self._must_stop():
             raise error
-        ceiling = min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** (attempt - 1))
+        ceiling = min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** (tries - 1))
         await self._around.sleep(self._around.rng.uniform(0, ceiling))
 
     @property
@@ -320,6 +327,11 @@ class Applying:
             is_read_back=is_read_back,
             tries=tries,
         )
+
+
+def _id_of(live: Record | None) -> str | None:
+    target_id = None if live is None else live.get("target_id")
+    return target_id if isinstance(target_id, str) else None
 
 
 def _chunks(changes: Sequence[Change]) -> list[tuple[list[Change], bool]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -30,7 +30,7 @@ from shared.bus.commit import Committer
 from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost, plant_fence
 from shared.bus.publishing import Conflict
-from shared.bus.reading import last, read_all
+from shared.bus.reading import StreamUnavailable, last, read_all
 from shared.clock import Clock, from_text, to_text
 from shared.errors import AetherError, NeedsPerson, StopRun, TryLater
 from shared.events.commands import ApplyPlan, NameRun, apply_plan_subject
@@ -167,13 +167,20 @@ async def _apply_under_lease(run: str, hold: LeaseHold, context: Context) -> Non
     fence = await plant_fence(context.js, context.committer, target=state.target, token=hold.token)
     if state.status is RunStatus.APPROVED:
         try:
-            await context.committer.commit(_start(plan, hold.token, at=to_text(context.clock.now())))
+            started_with = await context.committer.commit(_start(plan, hold.token, at=to_text(context.clock.now())))
         except PlanIsStale as error:
             await _refuse(run, error, context)
             return
+        if not started_with.messages:
+            return  # somebody ended the run between our look and our start
     ledger = RunLedger(context.js, context.committer, run=run, token=hold.token, fence=fence)
     known = await ledger.read()
-    target = context.registry.open_target(context.connections.named(plan.header.target))
+    try:
+        target = context.registry.open_target(context.connections.named(plan.header.target))
+    except NeedsPerson as error:
+        # A connection can be mended; a run that has begun must not end while outcomes are unknown.
+        await _refuse(run, error, context)
+        return
     try:
         async with _watched(run, context) as is_cancelled:
             applying = Applying(
@@ -282,14 +289,19 @@ def refuse(state: RunState, error: AetherError, *, at: str) -> Decision:
 @asynccontextmanager
 async def _watched(run: str, context: Context) -> AsyncIterator[Callable[[], bool]]:
     """Look from time to time whether the run should end; gives the function that tells."""
-    asked = False
+
+    async def is_asked() -> bool:
+        return (await context.committer.run_state(run)).cancel_requested_by is not None
+
+    # Before the first change: it may have been asked while no applier was at work.
+    asked = await is_asked()
 
     async def look() -> None:
         nonlocal asked
         while not asked:
             await asyncio.sleep(WATCH_SECONDS)
-            state = await context.committer.run_state(run)
-            asked = state.cancel_requested_by is not None
+            with suppress(StreamUnavailable):  # asked again at the next look
+                asked = await is_asked()
 
     watching = asyncio.create_task(look(), name=f"watch {run}")
     try:

@@ -141,6 +141,12 @@ def cancel(state: RunState, *, actor: str | None, reason: str, at: str) -> Decis
         raise NeedsPerson(
             "APV_WRONG_STATE", f"run {state.run} has ended as {state.status}; there is nothing to cancel", run=state.run
         )
+    if state.cancel_requested_by is not None:
+        raise NeedsPerson(
+            "APV_WRONG_STATE",
+            f"run {state.run} ends at its next change already, as {state.cancel_requested_by} asked",
+            run=state.run,
+        )
     asked = state.model_copy(update={"cancel_requested_by": actor or "unknown"})
     has_effects = state.counts is not None and state.counts.applied > 0
     if state.status in _ENDS_AT_ONCE:

@@ -244,10 +244,9 @@ def _bounds(old: _At, new: _At) -> _Found:
             is_tighter = before is _UNSET or (
                 after is not _UNSET and (after > before if is_smallest else after < before)
             )
-            yield (
-                old.under(keyword) if before is not _UNSET else new.under(keyword),
-                f"{keyword} was {_text(before)} and is {_text(after)}: {_OLD_DOCUMENTS if is_tighter else _OLD_READERS}",
-            )
+            place = old.under(keyword) if before is not _UNSET else new.under(keyword)
+            refused = _OLD_DOCUMENTS if is_tighter else _OLD_READERS
+            yield place, f"{keyword} was {_text(before)} and is {_text(after)}: {refused}"
 
 
 def _types(at: _At) -> tuple[str, ...]:

@@ -80,9 +80,7 @@ def _stale(folder: Path, events: Mapping[str, type[Event]]) -> list[tuple[Path, 
     wanted = {folder / PRESENT / f"{name}.json": text_of(schema_of(event)) for name, event in sorted(events.items())}
     strangers = [path for path in sorted((folder / PRESENT).glob("*.json")) if path not in wanted]
     differing = [
-        (path, text)
-        for path, text in wanted.items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
+        (path, text) for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     return [*differing, *((path, None) for path in strangers)]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from cli.outcome import exit_code_of_view
 from shared.events.queries import RunAnswer
@@ -35,12 +37,8 @@ async def test_half_of_the_source_gone_is_held_and_removes_nobody(district: Dist
         assert {"suspend", "source_fell"} <= set(held)
         assert held["source_fell"].number is not None and held["source_fell"].denominator is not None
         assert held["source_fell"].number * 2 == pytest.approx(held["source_fell"].denominator, abs=2)
-        # A single approval without override does not release it.
-        assert answer.run is not None
-        async with road.stack.client("approver") as approver:
-            from shared.events.commands import DecideRun
-
-            reply = await approver.approve(DecideRun(signed=road.signed(answer, "approver", is_override=True)))
+        # One approval does not release it, even one that states the override.
+        reply = await road.approve(answer, is_override=True)
         assert reply.is_accepted and reply.status == "held"
         assert await road.effects() == {}
 
@@ -53,6 +51,14 @@ async def test_empty_source_is_blocked(district: District, tmp_path: Path) -> No
         assert answer.run.failure.code == "GRD_SOURCE_ZERO"
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def road(district: District, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
+    """One house for every fault: a blocked run has no effect."""
+    async with house(district, tmp_path_factory.mktemp("faults") / "house") as road:
+        yield road
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -64,20 +70,17 @@ async def test_empty_source_is_blocked(district: District, tmp_path: Path) -> No
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
-async def test_target_that_cannot_be_read_whole_is_blocked(
-    district: District, tmp_path: Path, fault: dict[str, Any], code: str
-) -> None:
-    async with house(district, tmp_path / "house") as road:
-        await road.vendor("POST", "faults", {**LIST, **fault})
-        answer = await _stopped(road, "blocked")
-        assert answer.run is not None and answer.run.failure is not None
-        assert answer.run.failure.code == code
-        assert "target of contacts" in answer.run.failure.text
-        # The next night, with the vendor well again, the run is as if nothing had been.
-        again = await road.request("dry-run")
-        planned = await road.until_status(again, "planned")
-        assert planned.run is not None and planned.run.plan is not None
-        assert planned.run.plan.changes_by_class == district.truth["counts"]
+async def test_target_that_cannot_be_read_whole_is_blocked(road: Road, fault: dict[str, Any], code: str) -> None:
+    await road.vendor("POST", "faults", {**LIST, **fault})
+    answer = await _stopped(road, "blocked")
+    assert answer.run is not None and answer.run.failure is not None
+    assert answer.run.failure.code == code
+    assert "target of contacts" in answer.run.failure.text
+    # The next night, with the vendor well again, the run is as if nothing had been.
+    again = await road.request("dry-run")
+    planned = await road.until_status(again, "planned")
+    assert planned.run is not None and planned.run.plan is not None
+    assert planned.run.plan.changes_by_class == road.district.truth["counts"]
 
 
 async def test_vendor_that_throttles_and_stumbles_gets_every_change_once(district: District, tmp_path: Path) -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from cli.problem import CommandFailed
+from simulators.district.__main__ import make
+from tests.support.postgres import start_postgres
 from tests.support.road import District, house
 
 
@@ -22,8 +27,8 @@ async def test_plan_equals_the_truth_of_the_generator_and_is_applied_once(distri
         assert await road.effects() == {}
 
         run, waiting = await road.planned()
-        refused = await road.approve(waiting, approver="both")  # may approve, and did not request: counts
-        assert refused.is_accepted and refused.status == "approved"
+        approved = await road.approve(waiting)
+        assert approved.is_accepted and approved.status == "approved"
         done = await road.until_status(run, "succeeded")
         assert done.run is not None and done.run.counts is not None
         assert done.run.counts.planned == done.run.counts.applied == sum(district.truth["counts"].values())
@@ -43,9 +48,9 @@ async def test_requester_cannot_approve_the_own_run(district: District, tmp_path
     async with house(district, tmp_path / "house") as road:
         run = await road.request("apply", profile="both")
         waiting = await road.until_status(run, "awaiting_approval")
-        reply = await road.approve(waiting, approver="both")
-        assert not reply.is_accepted
-        assert reply.refusal is not None and reply.refusal.code == "APV_OWN_REQUEST"
+        with pytest.raises(CommandFailed) as refused:
+            await road.approve(waiting, approver="both")
+        assert refused.value.code == "APV_OWN_REQUEST"
         still = await road.until_status(run, "awaiting_approval")
         assert still.run is not None and still.run.approvers == ()
         assert await road.effects() == {}
@@ -78,3 +83,23 @@ async def test_cancelled_run_ends_and_a_newer_run_supersedes_a_waiting_one(distr
         assert reply["is_accepted"] is True and reply["status"] == "cancelled"
         await road.until_status(second, "cancelled")
         assert await road.effects() == {}
+
+
+async def test_run_over_sources_in_postgresql_finds_the_same_truth(district: District, tmp_path: Path) -> None:
+    with start_postgres(tmp_path) as postgres:
+        urls = {name: postgres.create_database(name) for name in ("aeries", "hr")}
+        make(out=tmp_path / "made", seed=7, staff=2400, aeries_url=urls["aeries"], hr_url=urls["hr"])
+        async with house(district, tmp_path / "house") as road:
+            connections = road.stack.layout.connections
+            text = connections.read_text(encoding="utf-8")
+            for name, url in urls.items():
+                text = text.replace(f"sqlite:///{road.stack.layout.district / name}.db", url)
+            assert text.count("postgresql+psycopg://") == 2
+            connections.write_text(text, encoding="utf-8")
+            await road.stack.restart("extractor")
+            run = await road.request("dry-run")
+            answer = await road.until_status(run, "planned")
+        assert answer.run is not None and answer.run.plan is not None
+        assert answer.run.plan.changes_by_class == district.truth["counts"]
+        rows = {one.rows["person"] for one in answer.snapshots if one.side == "source"}
+        assert rows == {district.truth["rows"]["hr_person"]}

@@ -10,7 +10,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import nats
 import pytest
+from nats.aio.client import Client
 
-from cli.client import PersonClient
 from cli.decisions import signed_decision
 from cli.embedded_setup import PEOPLE, PersonSpec
 from cli.stack import Stack
@@ -33,6 +33,7 @@ from shared.hashing.canonical import canonical_json
 from shared.ids import RandomIds
 from shared.policy.approval import SignedApproval
 from shared.run.states import RunStatus, is_terminal
+from shared.secrets import resolve
 from simulators.district.__main__ import make
 
 CONNECTOR = "titanhst-staff"
@@ -140,11 +141,6 @@ class Road:
         run = await self.request("apply")
         return run, await self.until_status(run, "awaiting_approval")
 
-    async def person(self, profile: str, act: Callable[[PersonClient], Awaitable[Reply]]) -> Reply:
-        """One act of a person."""
-        async with self.stack.client(profile) as person:
-            return await act(person)
-
     # --- the vendor -------------------------------------------------------------------------------------------------
 
     async def vendor(self, method: str, path: str, body: object = None) -> Any:
@@ -188,14 +184,13 @@ class Road:
             await leave(client)
 
     @contextlib.asynccontextmanager
-    async def plain_client(self, profile: str) -> AsyncIterator[nats.NATS]:
+    async def plain_client(self, profile: str) -> AsyncIterator[Client]:
         """A NATS client that knows nothing of us, with a person's user and password."""
         document = json.loads((self.stack.layout.data / "profiles" / f"{profile}.json").read_text(encoding="utf-8"))
-        password = Path(document["password"].removeprefix("file:")).read_text(encoding="utf-8")
         client = await nats.connect(
             document["nats_url"],
             user=document["user"],
-            password=password,
+            password=resolve(document["password"]),
             inbox_prefix=inbox_prefix(document["user"]).encode(),
         )
         try:

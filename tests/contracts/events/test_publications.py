@@ -24,7 +24,9 @@ def test_every_event_type_is_published_by_somebody_and_no_other_is() -> None:
 
 
 def test_no_row_stands_twice() -> None:
-    assert [key for key, count in Counter((row.event_type, row.address) for row in PUBLISHES).items() if count > 1] == []
+    assert [
+        key for key, count in Counter((row.event_type, row.address) for row in PUBLISHES).items() if count > 1
+    ] == []
 
 
 @pytest.mark.parametrize("row", PUBLISHES, ids=lambda row: f"{row.event_type}@{row.pattern}")

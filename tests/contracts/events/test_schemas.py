@@ -219,7 +219,11 @@ KINDS: dict[str, tuple[Callable[[Schema], None], str, str]] = {
         "/properties/by_code/additionalProperties",
         "was integer and is number",
     ),
-    "opened": (put(("additionalProperties",), True), "/additionalProperties", "additionalProperties was false and is true"),
+    "opened": (
+        put(("additionalProperties",), True),
+        "/additionalProperties",
+        "additionalProperties was false and is true",
+    ),
     "default changed": (put((P, "level", "default"), "high"), "/properties/level/default", 'the default was "low"'),
     "unknown keyword": (put((P, "count", "multipleOf"), 2), "/properties/count/multipleOf", "multipleOf was not set"),
 }

@@ -1,0 +1,369 @@
+"""The handlers of all three services on a real bus, with a small connector, and a source and target in memory.
+
+Messages are delivered by hand, straight from the stream to a dispatcher, so that a test decides how often, how late
+and to whom: what the broker does around that is tested where the broker is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import polars as pl
+from nats.js import JetStreamContext
+
+import services.applier.handlers as applier
+import services.differ.handlers as differ
+import services.extractor.handlers as extractor
+from services.differ.ledger import Ledger
+from shared.bus.commit import Committer
+from shared.bus.dispatch import Dispatcher, RequestRoute, Route
+from shared.bus.reading import read_all
+from shared.bus.topology import PEOPLE
+from shared.clock import SystemClock, to_text
+from shared.contract.catalog import Connectors
+from shared.errors import TryLater
+from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
+from shared.events.model import Document
+from shared.events.stored import Stored
+from shared.ids import RandomIds
+from shared.policy.approval import Approval
+from shared.ports.connections import Connection, Connections
+from shared.ports.registry import Registry
+from shared.ports.system import Column, Finding, Source, Target
+from shared.ports.wire import Wire
+from shared.run.state import RunState
+from tests.support.bus import BusUnderTest
+from tests.unit.applier.fake_target import FakeTarget, FrameReading
+from tests.unit.differ.frames import SmallWire
+from tests.unit.plan.plan_builder import ENTITY, IDENTITIES, MASTER, record, signed
+
+CLOCK, IDS = SystemClock(), RandomIds()
+STREAMS = {"CORE": "auditor", "LEDGER": "auditor", "PLAN": "auditor", "SNAP": "differ"}
+"""Streams and a user who may read them."""
+DEFINITION = """
+schema_version: 1
+name: {name}
+version: 1.0.0
+title: People to a small target
+lifecycle: active
+target: {{system: small_system, connection: {target}}}
+sources:
+  person: {{system: people_system, connection: people, entity: people}}
+entities:
+  contacts:
+    from: {{source: person}}
+    key: external_id
+    correlate: [email]
+    fields:
+      external_id: {{from: [person.id], required: true, pii: identifier}}
+      first_name: {{from: [person.first], required: true, pii: name}}
+      email: {{from: [person.email], is_rename: true, pii: contact}}
+      role: {{from: [person.role], is_role: true}}
+      active: {{constant: true, format: boolean}}
+    removal: {{ladder: suspend, suspended: {{active: false}}}}
+partitions: 2
+"""
+
+
+class PeopleSource:
+    """People as rows."""
+
+    def __init__(self, rows: Sequence[dict[str, str | None]]) -> None:
+        self._frame = pl.DataFrame(list(rows), schema=dict.fromkeys(("id", "first", "email", "role"), pl.String))
+
+    def columns(self, entity: str) -> Sequence[Column]:
+        return [Column(name, "text") for name in self._frame.columns]
+
+    def read(self, entity: str) -> FrameReading:
+        return FrameReading(self._frame, self._frame.height)
+
+    async def check(self) -> Sequence[Finding]:
+        return []
+
+    async def close(self) -> None:
+        return
+
+
+class SmallRegistry(Registry):
+    """Gives the source and the target of a test, whatever is asked for."""
+
+    def __init__(self, house: SmallHouse) -> None:
+        self._house = house
+
+    def open_source(self, connection: Connection) -> Source:
+        return self._house.target if connection.system == "small_system" else PeopleSource(self._house.people)
+
+    def open_target(self, connection: Connection) -> Target:
+        if self._house.target_cannot_open is not None:
+            raise self._house.target_cannot_open
+        return self._house.target
+
+    def wire(self, system_name: str) -> Wire:
+        return SmallWire()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All that a run has left behind."""
+
+    messages: dict[str, int]
+    """Stored messages by subject; random parts of subjects and the run's own names are masked."""
+    state: str
+    """The run's document."""
+    journal: tuple[tuple[str, str, str], ...]
+    """Writes at the target that took effect."""
+    written: tuple[tuple[Any, ...], ...]
+    """The differ's memory of the target."""
+
+
+Service = str
+ROUTES: list[tuple[Service, Route[Any]]] = [
+    *(("extractor", route) for route in extractor.ROUTES),
+    *(("differ", route) for route in differ.ROUTES),
+    *(("applier", route) for route in applier.ROUTES),
+]
+REQUESTS: list[tuple[Service, RequestRoute[Any]]] = [
+    *(("extractor", route) for route in extractor.REQUESTS),
+    *(("differ", route) for route in differ.REQUESTS),
+    *(("applier", route) for route in applier.REQUESTS),
+]
+
+
+@dataclass
+class Replica:
+    """One process of a service: its own connection, context and dispatcher."""
+
+    service: Service
+    js: JetStreamContext
+    context: Any
+    dispatcher: Dispatcher[Any]
+
+    async def deliver(self, stored: Stored) -> None:
+        """As the broker does; what is raised is for the delivery rule."""
+        await self.dispatcher.dispatch(subject=stored.subject, headers=stored.headers, data=stored.data)
+
+    async def deliver_until_taken(self, stored: Stored, seconds: float = 15.0) -> None:
+        """As the broker does, again whenever the handler asks for time."""
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    return await self.deliver(stored)
+                except TryLater:
+                    await asyncio.sleep(0.1)
+
+    async def ask(self, subject: str, body: Document, *, who: str) -> Reply:
+        """As a person does through the bus."""
+        headers = {"Nats-Request-Info": json.dumps({"acc": PEOPLE, "user": who})}
+        data = body.model_dump_json().encode()
+        return Reply.model_validate_json(await self.dispatcher.answer(subject=subject, headers=headers, data=data))
+
+
+@dataclass
+class SmallHouse:
+    """One connector with its systems, and replicas of the services."""
+
+    bus: BusUnderTest
+    folder: Path
+    connector: str
+    target_name: str
+    ledger_url: str
+    people: list[dict[str, str | None]] = field(default_factory=list)
+    target: FakeTarget = field(default_factory=FakeTarget)
+    target_cannot_open: Exception | None = None
+    lease_seconds: int = 2
+    ledgers: list[Ledger] = field(default_factory=list)
+    readers: dict[str, JetStreamContext] = field(default_factory=dict)
+    run: str = ""
+
+    @classmethod
+    async def made(cls, bus: BusUnderTest, folder: Path) -> Self:
+        """Ten people, of whom three are new, two changed, and one contact who is gone."""
+        connector, target = bus.unique("tiny"), bus.unique("small")
+        (folder / connector).mkdir()
+        text = DEFINITION.format(name=connector, target=target)
+        (folder / connector / "connector.yaml").write_text(text, encoding="utf-8")
+        made = cls(bus, folder, connector, target, f"sqlite+aiosqlite:///{folder / 'differ.db'}")
+        made.people = [
+            {"id": f"E{n}", "first": f"Name{n}", "email": f"p{n}@example.org", "role": "TEACHER"} for n in range(1, 11)
+        ]
+        made.people[0]["first"] = "Changed"
+        made.people[1]["first"] = "Changed"
+        made.target.records = {f"t-{n}": record(n) for n in (*range(1, 8), 20)}
+        made.readers = {stream: await bus.js_as(user) for stream, user in STREAMS.items()}
+        return made
+
+    async def close(self) -> None:
+        for ledger in self.ledgers:
+            await ledger.close()
+
+    # --- replicas ---------------------------------------------------------------------------------------------------
+
+    async def replica(self, service: Service) -> Replica:
+        """A fresh process of a service: it remembers nothing of any other."""
+        js = await self.bus.js_as(service)
+        committer = Committer(js, service=service, clock=CLOCK)
+        plain = {"js": js, "committer": committer, "registry": SmallRegistry(self), "clock": CLOCK}
+        connections = Connections(
+            connections={
+                name: Connection(name=name, system=system, environment="staging")
+                for name, system in (("people", "people_system"), (self.target_name, "small_system"))
+            }
+        )
+        plain["connections"] = connections
+        context: Any
+        match service:
+            case "extractor":
+                module: Any = extractor
+                context = extractor.Context(**plain, connectors=Connectors(self.folder), ids=IDS)
+            case "differ":
+                module = differ
+                ledger = Ledger(self.ledger_url)
+                await ledger.prepare()
+                self.ledgers.append(ledger)
+                context = differ.Context(
+                    **plain,
+                    connectors=Connectors(self.folder),
+                    identities=IDENTITIES,
+                    ledger=ledger,
+                    commitment_master=MASTER,
+                )
+            case _:
+                module = applier
+                context = applier.Context(
+                    **plain,
+                    identities=IDENTITIES,
+                    ids=IDS,
+                    rng=Random(1),
+                    holder=f"replica-{IDS.token(4)}",
+                    lease_seconds=self.lease_seconds,
+                    writes_in_flight=4,
+                )
+        dispatcher: Dispatcher[Any] = Dispatcher(
+            service=service,
+            routes=module.ROUTES,
+            requests=module.REQUESTS,
+            context=context,
+            committer=committer,
+            clock=CLOCK,
+            ids=IDS,
+        )
+        return Replica(service, js, context, dispatcher)
+
+    # --- the road ---------------------------------------------------------------------------------------------------
+
+    async def request(self, mode: str = "apply", *, who: str = "olga") -> Reply:
+        """Ask for a run; its id is kept when it is admitted."""
+        body = RequestRun.model_validate({"connector": self.connector, "mode": mode})
+        reply = await (await self.replica("extractor")).ask("aether.run.request", body, who=who)
+        if reply.is_accepted and reply.run is not None:
+            self.run = reply.run
+        return reply
+
+    async def read_sides(self) -> None:
+        await self.deliver_all("extractor", f"cmd.extract.{self.run}.>")
+
+    async def diff(self) -> None:
+        await self.deliver_all("differ", f"cmd.diff.{self.run}.*")
+
+    async def draft(self) -> None:
+        await self.deliver_all("differ", f"cmd.plan.{self.run}")
+
+    async def apply(self) -> None:
+        await (await self.replica("applier")).deliver_until_taken(await self.command(f"cmd.apply.{self.run}"))
+
+    async def to_drafted(self, mode: str = "apply") -> None:
+        reply = await self.request(mode)
+        assert reply.is_accepted, reply
+        await self.read_sides()
+        await self.diff()
+        await self.draft()
+
+    async def to_approved(self) -> None:
+        await self.to_drafted()
+        reply = await self.decide("anna")
+        assert reply.status == "approved", reply
+
+    async def to_finished(self) -> None:
+        await self.to_approved()
+        await self.apply()
+
+    async def decision(self, who: str, decision: str = "approve", **overrides: Any) -> DecideRun:
+        plan = (await self.state()).plan
+        assert plan is not None
+        now = CLOCK.now()
+        plain = Approval(
+            run=self.run,
+            plan_digest=plan.plan_digest,
+            verdict_digest=plan.verdict_digest,
+            decision="approve" if decision == "approve" else "reject",
+            approver=who,
+            reason="reviewed",
+            nonce=IDS.token(8),
+            signed_at=to_text(now),
+            expires_at=to_text(now + timedelta(hours=4)),
+        )
+        return DecideRun(signed=signed(plain.model_copy(update=overrides)))
+
+    async def decide(self, who: str, decision: str = "approve") -> Reply:
+        body = await self.decision(who, decision)
+        return await (await self.replica("differ")).ask(f"aether.run.{decision}", body, who=who)
+
+    async def cancel(self) -> Reply:
+        body = NameRun(run=self.run, reason="not today")
+        return await (await self.replica("extractor")).ask("aether.run.cancel", body, who="otto")
+
+    async def deliver_all(self, service: Service, pattern: str) -> None:
+        replica = await self.replica(service)
+        async for stored in self.stored("CORE", pattern):
+            await replica.deliver_until_taken(stored)
+
+    # --- what lies on the bus ---------------------------------------------------------------------------------------
+
+    async def stored(self, stream: str, pattern: str) -> AsyncIterator[Stored]:
+        async for one in read_all(self.readers[stream], stream, pattern):
+            yield one
+
+    async def command(self, pattern: str) -> Stored:
+        """The newest message of that subject."""
+        found = [one async for one in self.stored("CORE", pattern)]
+        assert found, f"nothing lies under {pattern}"
+        return found[-1]
+
+    async def state(self) -> RunState:
+        return RunState.model_validate_json((await self.command(f"run.{self.run}.state")).data)
+
+    async def picture(self, *, with_snapshots: bool = True) -> Picture:
+        """What the present run has left behind."""
+        counted: Counter[str] = Counter()
+        for stream in STREAMS:
+            if stream == "SNAP" and not with_snapshots:
+                continue
+            async for one in self.stored(stream, ">"):
+                if self.run in one.subject.split(".") or self.target_name in one.subject.split("."):
+                    counted[one.subject.replace(self.run, "RUN").replace(self.target_name, "TARGET")] += 1
+                elif self.connector in one.subject.split("."):
+                    counted[one.subject.replace(self.connector, "CONNECTOR")] += 1
+        ledger = Ledger(self.ledger_url)
+        await ledger.prepare()
+        keys = sorted({str(person["id"]) for person in self.people} | {"E20"})
+        written = await ledger.written_last(self.target_name, ENTITY, keys)
+        rows = await ledger.rows_accepted(self.connector)
+        await ledger.close()
+        return Picture(
+            messages=dict(sorted(counted.items())),
+            state=(await self.state()).model_dump_json(),
+            journal=tuple(sorted(self.target.journal)),
+            written=(*sorted((key, *sorted(one.items())) for key, one in written.items()), *sorted(rows.items())),
+        )
+
+    def effects(self) -> Counter[str]:
+        """How often each change took effect at the target."""
+        return Counter(change_id for change_id, _, _ in self.target.journal)

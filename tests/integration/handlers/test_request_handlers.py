@@ -1,0 +1,152 @@
+"""Every handler of a person's command: sent twice, late and to another replica, it acts once and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from services.applier.handlers import on_resume_run
+from services.differ.handlers import on_approve_run, on_reject_run
+from services.extractor.handlers import on_cancel_run, on_request_run
+from shared.bus.dispatch import RequestRoute
+from shared.errors import NeedsPerson
+from shared.events.commands import NameRun, RequestRun
+from shared.events.facts import CommandRefused
+from shared.events.model import Document
+from tests.integration.handlers.small_house import REQUESTS, SmallHouse
+from tests.unit.applier.fake_target import ANY, Fault
+
+
+@dataclass(frozen=True)
+class Case:
+    arrange: Callable[[SmallHouse], Awaitable[None]]
+    body: Callable[[SmallHouse], Awaitable[Document]]
+    who: str
+    status: str
+    """What the reply to the first one says."""
+    again: str
+    """Code of the refusal of the second one."""
+
+
+async def _nothing(house: SmallHouse) -> None:
+    return
+
+
+async def _paused(house: SmallHouse) -> None:
+    await house.to_approved()
+    house.target.faults[ANY].append(Fault(NeedsPerson("APL_AUTH", "the credential has expired")))
+    await house.apply()
+    assert (await house.state()).status == "paused"
+
+
+async def _request(house: SmallHouse) -> Document:
+    return RequestRun(connector=house.connector, mode="apply")
+
+
+async def _name(house: SmallHouse) -> Document:
+    return NameRun(run=house.run, reason="as told")
+
+
+async def _rejection(house: SmallHouse) -> Document:
+    return await house.decision("anna", "reject")
+
+
+async def _admitted(house: SmallHouse) -> None:
+    await house.request()
+
+
+CASES: dict[Any, Case] = {
+    on_request_run: Case(_nothing, _request, "olga", "queued", "APV_OVERLAP"),
+    on_cancel_run: Case(_admitted, _name, "otto", "cancelled", "APV_WRONG_STATE"),
+    on_approve_run: Case(SmallHouse.to_drafted, lambda h: h.decision("anna"), "anna", "approved", "APV_WRONG_STATE"),
+    on_reject_run: Case(SmallHouse.to_drafted, _rejection, "anna", "rejected", "APV_WRONG_STATE"),
+    on_resume_run: Case(_paused, _name, "otto", "applying", "APV_WRONG_STATE"),
+}
+
+every_request = pytest.mark.parametrize(
+    ("service", "route"), REQUESTS, ids=[f"{service}.{route.handler.__name__}" for service, route in REQUESTS]
+)
+
+
+def _case(route: RequestRoute[Any]) -> Case:
+    assert route.handler in CASES, f"{route.handler.__name__} has no case here: add one"
+    return CASES[route.handler]
+
+
+@every_request
+@pytest.mark.parametrize("replicas", [1, 2])
+async def test_command_sent_twice_acts_once(
+    house: SmallHouse, service: str, route: RequestRoute[Any], replicas: int
+) -> None:
+    """With two replicas the first one died between its effect and its answer."""
+    case = _case(route)
+    await case.arrange(house)
+    body = await case.body(house)
+    one = await house.replica(service)
+    first = await one.ask(route.subject, body, who=case.who)
+    assert (first.is_accepted, first.status) == (True, case.status)
+    assert first.run is not None
+    house.run = first.run
+    once = await house.picture()
+    other = one if replicas == 1 else await house.replica(service)
+    second = await other.ask(route.subject, body, who=case.who)
+    assert second.refusal is not None
+    assert (second.is_accepted, second.refusal.code) == (False, case.again)
+    assert await house.picture() == once
+
+
+@every_request
+async def test_command_that_comes_after_the_end_is_refused_and_recorded(
+    house: SmallHouse, service: str, route: RequestRoute[Any]
+) -> None:
+    if route.handler is on_request_run:
+        return  # a request after the end is the next run; that is for the next test
+    case = _case(route)
+    await case.arrange(house)
+    body = await case.body(house)
+    await house.cancel()
+    before = await house.picture()
+    assert (await house.state()).has_ended
+    reply = await (await house.replica(service)).ask(route.subject, body, who=case.who)
+    assert reply.refusal is not None
+    assert reply.refusal.code == "APV_WRONG_STATE"
+    assert await house.picture() == before
+    told = CommandRefused.model_validate_json((await house.command(f"audit.{service}.refused")).data)
+    assert (told.command, told.run, told.actor, told.refusal) == (route.subject, house.run, case.who, reply.refusal)
+
+
+async def test_request_after_the_end_begins_another_run(house: SmallHouse) -> None:
+    await house.to_drafted("dry-run")
+    first = house.run
+    assert (await house.request()).is_accepted
+    assert house.run != first
+    assert (await house.state()).status == "queued"
+
+
+async def test_requests_at_the_same_moment_admit_one_run(house: SmallHouse) -> None:
+    import asyncio
+
+    replies = await asyncio.gather(*(house.request() for _ in range(6)))
+    assert sum(reply.is_accepted for reply in replies) == 1
+    assert {reply.refusal.code for reply in replies if reply.refusal is not None} == {"APV_OVERLAP"}
+
+
+async def test_two_approvals_at_the_same_moment_start_one_apply(house: SmallHouse) -> None:
+    import asyncio
+
+    await house.to_drafted()
+    replies = await asyncio.gather(*(house.decide(who) for who in ("anna", "abel")))
+    assert sorted(reply.is_accepted for reply in replies) == [False, True]
+    assert (await house.picture()).messages["cmd.apply.RUN"] == 1
+
+
+@every_request
+async def test_command_that_cannot_be_read_is_refused_by_name(
+    house: SmallHouse, service: str, route: RequestRoute[Any]
+) -> None:
+    reply = await (await house.replica(service)).ask(route.subject, NameRun(run="x"), who="otto")
+    assert reply.refusal is not None
+    assert reply.refusal.code in {"APV_MALFORMED", "APV_UNKNOWN_RUN"}

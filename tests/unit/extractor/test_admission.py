@@ -1,0 +1,140 @@
+"""Which runs may begin, and what becomes of one that a person ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.extractor.admission import Admission, admit, cancel
+from shared.contract.loading import load_connector
+from shared.errors import NeedsPerson
+from shared.events.commands import ReadSide, RequestRun
+from shared.events.facts import RunCancelled, RunRequested
+from shared.run.active import ConnectorActive
+from shared.run.counts import NineCounts
+from shared.run.moves import Decision
+from shared.run.state import RunState
+from shared.run.states import TERMINAL, RunStatus
+from tests.unit.plan.plan_builder import OTHER_RUN, RUN, run_state
+
+S = RunStatus
+AT = "2026-11-22T08:00:00.000Z"
+DEFINITION = load_connector(Path(__file__).parents[3] / "connectors" / "titanhst-staff").definition
+WAITING = (S.HELD, S.AWAITING_APPROVAL)
+UNDER_WAY = [one for one in S if one not in TERMINAL and one not in WAITING]
+
+
+def asked(mode: str = "apply", *, lifecycle: str = "active", requester: str | None = "otto") -> Admission:
+    return Admission(
+        request=RequestRun.model_validate({"connector": DEFINITION.name, "mode": mode}),
+        requester=requester,
+        run=OTHER_RUN,
+        definition=DEFINITION.model_copy(update={"lifecycle": lifecycle}),
+        release_digest="sha256:release",
+        at=AT,
+    )
+
+
+def states(decision: Decision) -> dict[str, RunState]:
+    return {message.event.run: message.event for message in decision.messages if isinstance(message.event, RunState)}
+
+
+def test_admitted_run_begins_with_a_command_for_each_side() -> None:
+    decision = admit(asked(), present=None)
+    state = states(decision)[OTHER_RUN]
+    assert (state.status, state.requester, state.mode, state.partitions) == (S.QUEUED, "otto", "apply", DEFINITION.partitions)
+    commands = [message.event for message in decision.messages if isinstance(message.event, ReadSide)]
+    assert {(one.side, one.entity) for one in commands} == {("source", "contacts"), ("target", "contacts")}
+    assert {(item.side, item.entity) for item in state.work} == {(one.side, one.entity) for one in commands}
+    kinds = [type(message.event) for message in decision.messages]
+    assert kinds.count(ConnectorActive) == kinds.count(RunRequested) == 1
+    assert len({message.message_id for message in decision.messages}) == len(decision.messages)
+
+
+@pytest.mark.parametrize("status", UNDER_WAY)
+@pytest.mark.parametrize("mode", ["apply", "dry-run"])
+def test_run_under_way_is_not_overlapped(status: RunStatus, mode: str) -> None:
+    with pytest.raises(NeedsPerson, match=f"run {RUN} is {status}") as refused:
+        admit(asked(mode), present=run_state(status))
+    assert refused.value.code == "APV_OVERLAP"
+
+
+@pytest.mark.parametrize("status", WAITING)
+def test_run_that_waits_for_a_person_is_superseded_by_the_next_apply(status: RunStatus) -> None:
+    found = states(admit(asked(), present=run_state(status)))
+    assert found[RUN].status is S.SUPERSEDED
+    assert found[RUN].failure is not None
+    assert OTHER_RUN in found[RUN].failure.text
+    assert found[OTHER_RUN].status is S.QUEUED
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_run_that_has_ended_is_left_as_it_is(status: RunStatus) -> None:
+    assert set(states(admit(asked(), present=run_state(status)))) == {OTHER_RUN}
+
+
+@pytest.mark.parametrize("lifecycle", ["draft", "retired"])
+def test_only_an_active_release_can_be_applied(lifecycle: str) -> None:
+    with pytest.raises(NeedsPerson, match=f"is {lifecycle}") as refused:
+        admit(asked("apply", lifecycle=lifecycle), present=None)
+    assert refused.value.code == "CTR_DRAFT"
+    assert states(admit(asked("dry-run", lifecycle=lifecycle), present=None))[OTHER_RUN].mode == "dry-run"
+
+
+def test_run_is_admitted_without_an_identity_and_says_so() -> None:
+    assert states(admit(asked(requester=None), present=None))[OTHER_RUN].requester is None
+
+
+# --- cancelling -----------------------------------------------------------------------------------------------------
+
+AT_ONCE = (S.QUEUED, S.EXTRACTING, S.NORMALISING, S.DIFFING, S.GUARDING, S.HELD, S.AWAITING_APPROVAL, S.APPROVED, S.PAUSED)
+BY_THE_APPLIER = (S.APPLYING, S.THROTTLED, S.VERIFYING)
+
+
+def test_every_state_has_its_rule_for_cancelling() -> None:
+    assert {*AT_ONCE, *BY_THE_APPLIER, *TERMINAL} == set(S)
+
+
+@pytest.mark.parametrize("status", AT_ONCE)
+def test_run_without_effects_is_cancelled_at_once(status: RunStatus) -> None:
+    decision = cancel(run_state(status), actor="otto", reason="not today", at=AT)
+    assert states(decision)[RUN].status is S.CANCELLED
+    (fact,) = [message.event for message in decision.messages if isinstance(message.event, RunCancelled)]
+    assert (fact.actor, fact.reason) == ("otto", "not today")
+
+
+@pytest.mark.parametrize("status", BY_THE_APPLIER)
+def test_run_that_is_being_applied_is_asked_to_end_at_the_next_change(status: RunStatus) -> None:
+    state = states(cancel(run_state(status), actor="otto", reason="", at=AT))[RUN]
+    assert (state.status, state.cancel_requested_by) == (status, "otto")
+    assert states(cancel(run_state(status), actor=None, reason="", at=AT))[RUN].cancel_requested_by == "unknown"
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_run_that_has_ended_cannot_be_cancelled(status: RunStatus) -> None:
+    with pytest.raises(NeedsPerson, match=f"has ended as {status}") as refused:
+        cancel(run_state(status), actor="otto", reason="", at=AT)
+    assert refused.value.code == "APV_WRONG_STATE"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (NineCounts(planned=3, applied=1, not_attempted=2), S.PARTIAL),
+        (NineCounts(planned=3, not_attempted=3), S.CANCELLED),
+        (NineCounts(planned=3, noop_already=1, not_attempted=2), S.CANCELLED),
+    ],
+)
+def test_paused_run_that_had_effects_ends_partial(counts: NineCounts, expected: RunStatus) -> None:
+    paused = run_state(S.PAUSED, counts=counts)
+    assert states(cancel(paused, actor="otto", reason="", at=AT))[RUN].status is expected
+
+
+@pytest.mark.parametrize("status", BY_THE_APPLIER)
+def test_run_that_is_asked_to_end_already_is_not_asked_again(status: RunStatus) -> None:
+    first = states(cancel(run_state(status), actor="otto", reason="late", at=AT))[RUN]
+    for actor in ("otto", "olga"):
+        with pytest.raises(NeedsPerson, match="as otto asked") as refused:
+            cancel(first, actor=actor, reason="late too", at=AT)
+        assert refused.value.code == "APV_WRONG_STATE"
