@@ -8,18 +8,17 @@ stop when the thread that started it ends.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from shared.children import die_with_parent
 
 POLL_SECONDS = 0.02
 STOP_SECONDS_MAX = 20.0
@@ -31,8 +30,6 @@ RESTARTS_MAX = 12
 SETTLED_SECONDS = 60.0
 """A child that ran this long starts again with a short pause."""
 LOG_TAIL_CHARACTERS = 2_000
-
-_PR_SET_PDEATHSIG = 1
 
 
 class ChildFailed(Exception):
@@ -75,7 +72,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - calls nothing but prctl, looked up before the fork
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - calls nothing but prctl, looked up before the fork
             )
 
     def ready(self) -> dict[str, Any] | None:
@@ -156,18 +153,3 @@ async def asked_to_stop() -> AsyncIterator[asyncio.Event]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """What the child runs before its program: ask the kernel for SIGTERM when the parent is gone."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl  # looked up before the fork: nothing may be loaded after it
-    parent = os.getpid()
-
-    def before_exec() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died between the fork and the line above
-            os._exit(1)
-
-    return before_exec

@@ -112,7 +112,9 @@ def _examine_figures(plan: Plan, changes: Sequence[Change]) -> None:
     """The guard judges figures, so these must be those of the changes that would be written."""
     header = plan.header
     found = Counter((change.entity, change.change_class.value) for change in changes)
-    told = Counter({(one.entity, name): number for one in header.figures.entities for name, number in one.changes.items()})
+    told = Counter(
+        {(one.entity, name): number for one in header.figures.entities for name, number in one.changes.items()}
+    )
     by_class = Counter(change.change_class.value for change in changes)
     if +told != found or +Counter(header.changes_by_class) != by_class or header.changes != len(changes):
         raise StopRun(

@@ -87,7 +87,8 @@ class RunLedger:
 def _message_id(event: IntentRecorded | OutcomeRecorded) -> str:
     if isinstance(event, IntentRecorded):
         return f"{event.run}.{event.change_id}.intent.{event.fencing_token}.{event.attempt}"
-    return f"{event.run}.{event.change_id}.outcome"
+    # With the token: a former holder's late outcome must meet the fence, not pass for the one that is stored.
+    return f"{event.run}.{event.change_id}.outcome.{event.fencing_token}"
 
 
 async def read_known(js: JetStreamContext, run: str) -> Known:

@@ -107,9 +107,7 @@ def diff(partition: Partition, wire: Wire) -> Comparison:
     result.ambiguous_keys = sorted([*contested, *unclear])
     result.changes += maker.updates(adopted)
     result.changes += maker.creates(created)
-    absent = existing.join(desired.select("key"), on="key", how="anti").filter(
-        ~_is_suspended(partition.contract)
-    )
+    absent = existing.join(desired.select("key"), on="key", how="anti").filter(~_is_suspended(partition.contract))
     if partition.contract.removal.ladder == "suspend":
         if partition.may_remove:
             result.changes += maker.suspends(absent)

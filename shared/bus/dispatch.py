@@ -97,8 +97,8 @@ class Dispatcher(Generic[ContextT]):
     async def dispatch(self, *, subject: str, headers: Mapping[str, str] | None, data: bytes) -> None:
         """Take one event. Returns when its effects are durable; raises for the delivery rule to decide.
 
-        An error that no waiting can mend ends the event's run as failed before it is raised: a run must never stand
-        still because its command lies among the dead letters.
+        An error that no waiting can mend ends the event's run as failed, or pauses it once it has begun to write,
+        before it is raised: a run must never stand still because its command lies among the dead letters.
         """
         event_type = (headers or {}).get("ce-type", "")
         route = self._routes.get(event_type)
@@ -166,10 +166,12 @@ class Dispatcher(Generic[ContextT]):
         now = to_text(self._clock.now())
 
         def decide(state: RunState) -> Decision:
-            if RunStatus.FAILED not in MOVES[state.status]:
+            following = MOVES[state.status]
+            if state.status is RunStatus.PAUSED or RunStatus.FAILED not in following:
                 return Decision()
-            failed = state.moved(RunStatus.FAILED, at=now, failure=failure)
-            return Decision((state_message(failed),))
+            # A run that has begun to write waits for a person: it must not end while an outcome is unknown.
+            after = RunStatus.PAUSED if RunStatus.PAUSED in following else RunStatus.FAILED
+            return Decision((state_message(state.moved(after, at=now, failure=failure)),))
 
         try:
             await self._committer.commit(move_run(run, decide))

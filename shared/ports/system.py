@@ -34,7 +34,7 @@ class Page:
     number: int
     """1 for the first page of a reading."""
     rows: pl.DataFrame
-    """Columns as `Source.columns(entity)` declares them, whatever the page held; values of the declared type or null."""
+    """Columns as `Source.columns(entity)` declares them, whatever the page held; values of that type or null."""
     first_cursor: str
     last_cursor: str
     """Position of the first and last row in the reading's order; empty text for an empty page."""

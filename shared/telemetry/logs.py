@@ -16,8 +16,8 @@ import structlog
 ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "logger", "service", "run", "connector", "connection", "system", "entity",
-        "side", "partition", "status", "code", "attempt", "seconds", "rows", "records", "pages", "changes", "messages", "count",
-        "subject", "stream", "seq", "event_type", "user", "act", "exits", "error", "said", "command", "target",
+        "side", "partition", "status", "code", "attempt", "seconds", "rows", "records", "pages", "changes", "messages",
+        "count", "subject", "stream", "seq", "event_type", "user", "act", "exits", "error", "said", "command", "target",
         "fencing_token", "result", "path", "port", "url", "signal", "deliveries", "delay_seconds", "reason", "text",
         "exception", "check", "name", "version", "entries", "size", "lag", "from_size", "host", "consumer", "handler",
     }

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from cli.outcome import exit_code_of_view
 from shared.events.queries import RunAnswer
 from simulators.district.later import half_of_source_gone, source_empty
-from tests.support.road import District, Road, house
+from tests.support.road import Road
 
 HELD_OR_BLOCKED = 4
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 LIST = {"method": "GET", "path_pattern": "/contacts$", "after": 1}
 
 
@@ -27,38 +26,28 @@ async def _stopped(road: Road, *statuses: str) -> RunAnswer:
     return answer
 
 
-async def test_half_of_the_source_gone_is_held_and_removes_nobody(district: District, tmp_path: Path) -> None:
-    async with house(district, tmp_path / "house") as road:
-        accepted = await road.request("dry-run")
-        await road.until_status(accepted, "planned")
-        half_of_source_gone(road.hr_url)
-        answer = await _stopped(road, "held")
-        held = {line.check: line for line in answer.verdict if line.level == "HOLD"}
-        assert {"suspend", "source_fell"} <= set(held)
-        assert held["source_fell"].number is not None and held["source_fell"].denominator is not None
-        assert held["source_fell"].number * 2 == pytest.approx(held["source_fell"].denominator, abs=2)
-        # One approval does not release it, even one that states the override.
-        reply = await road.approve(answer, is_override=True)
-        assert reply.is_accepted and reply.status == "held"
-        assert await road.effects() == {}
+async def test_half_of_the_source_gone_is_held_and_removes_nobody(road: Road) -> None:
+    accepted = await road.request("dry-run")
+    await road.until_status(accepted, "planned")
+    half_of_source_gone(road.hr_url)
+    answer = await _stopped(road, "held")
+    held = {line.check: line for line in answer.verdict if line.level == "HOLD"}
+    assert {"suspend", "source_fell"} <= set(held)
+    assert held["source_fell"].number is not None and held["source_fell"].denominator is not None
+    assert held["source_fell"].number * 2 == pytest.approx(held["source_fell"].denominator, abs=2)
+    # One approval does not release it, even one that states the override.
+    reply = await road.approve(answer, is_override=True)
+    assert reply.is_accepted and reply.status == "held"
+    assert await road.effects() == {}
 
 
-async def test_empty_source_is_blocked(district: District, tmp_path: Path) -> None:
-    async with house(district, tmp_path / "house") as road:
-        source_empty(road.hr_url)
-        answer = await _stopped(road, "blocked")
-        assert answer.run is not None and answer.run.failure is not None
-        assert answer.run.failure.code == "GRD_SOURCE_ZERO"
+async def test_empty_source_is_blocked(road: Road) -> None:
+    source_empty(road.hr_url)
+    answer = await _stopped(road, "blocked")
+    assert answer.run is not None and answer.run.failure is not None
+    assert answer.run.failure.code == "GRD_SOURCE_ZERO"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def road(district: District, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
-    """One house for every fault: a blocked run has no effect."""
-    async with house(district, tmp_path_factory.mktemp("faults") / "house") as road:
-        yield road
-
-
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -83,22 +72,21 @@ async def test_target_that_cannot_be_read_whole_is_blocked(road: Road, fault: di
     assert planned.run.plan.changes_by_class == road.district.truth["counts"]
 
 
-async def test_vendor_that_throttles_and_stumbles_gets_every_change_once(district: District, tmp_path: Path) -> None:
-    async with house(district, tmp_path / "house") as road:
-        run, waiting = await road.planned()
-        await road.vendor(
-            "POST",
-            "faults",
-            [
-                {"kind": "too_many_requests", "method": "PATCH", "times": 3, "retry_after_seconds": 1},
-                {"kind": "timeout_after_effect", "method": "POST", "times": 2, "seconds": 1},
-                {"kind": "reset_after_effect", "method": "PATCH", "times": 4, "after": 10},
-                {"kind": "reset_before_effect", "method": "POST", "times": 2, "after": 4},
-                {"kind": "server_error", "method": "PATCH", "times": 3, "after": 30},
-            ],
-        )
-        await road.approve(waiting)
-        done = await road.until_status(run, "succeeded")
-        assert done.run is not None and done.run.counts is not None
-        assert done.run.counts.planned == done.run.counts.applied
-        await road.assert_everything_once()
+async def test_vendor_that_throttles_and_stumbles_gets_every_change_once(road: Road) -> None:
+    run, waiting = await road.planned()
+    await road.vendor(
+        "POST",
+        "faults",
+        [
+            {"kind": "too_many_requests", "method": "PATCH", "times": 3, "retry_after_seconds": 1},
+            {"kind": "timeout_after_effect", "method": "POST", "times": 2, "seconds": 1},
+            {"kind": "reset_after_effect", "method": "PATCH", "times": 4, "after": 10},
+            {"kind": "reset_before_effect", "method": "POST", "times": 2, "after": 4},
+            {"kind": "server_error", "method": "PATCH", "times": 3, "after": 30},
+        ],
+    )
+    await road.approve(waiting)
+    done = await road.until_status(run, "succeeded")
+    assert done.run is not None and done.run.counts is not None
+    assert done.run.counts.planned == done.run.counts.applied
+    await road.assert_everything_once()

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.road import District, Road, house
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 SLOW_LIST = {"kind": "slow", "method": "GET", "path_pattern": "/contacts$", "times": 1, "after": 2, "seconds": 2}
 SLOW_WRITES = {"kind": "slow", "method": "PATCH", "times": 60, "seconds": 0.15}
 
@@ -22,44 +24,41 @@ async def _finish(road: Road, run: str) -> None:
     assert report.is_valid, report.first_failure
 
 
-async def test_extractor_killed_while_reading(district: District, tmp_path: Path) -> None:
-    async with house(district, tmp_path / "house") as road:
-        await road.vendor("POST", "faults", SLOW_LIST)
-        run = await road.request("apply")
-        await road.until_status(run, "extracting", "normalising")
-        road.stack.kill("extractor")
-        waiting = await road.until_status(run, "awaiting_approval")
-        assert waiting.run is not None and waiting.run.plan is not None
-        assert waiting.run.plan.changes_by_class == district.truth["counts"]
-        await road.approve(waiting)
-        await _finish(road, run)
+async def test_extractor_killed_while_reading(road: Road) -> None:
+    await road.vendor("POST", "faults", SLOW_LIST)
+    run = await road.request("apply")
+    await road.until_status(run, "extracting", "normalising")
+    road.stack.kill("extractor")
+    waiting = await road.until_status(run, "awaiting_approval")
+    assert waiting.run is not None and waiting.run.plan is not None
+    assert waiting.run.plan.changes_by_class == road.district.truth["counts"]
+    await road.approve(waiting)
+    await _finish(road, run)
 
 
-async def test_differ_killed_while_comparing(district: District, tmp_path: Path) -> None:
-    async with house(district, tmp_path / "house") as road:
-        run = await road.request("apply")
-        await road.until(run, lambda a: a.run is not None and a.run.status not in {"queued", "extracting"}, "read")
-        road.stack.kill("differ")
-        waiting = await road.until_status(run, "awaiting_approval")
-        assert waiting.run is not None and waiting.run.plan is not None
-        assert waiting.run.plan.changes_by_class == district.truth["counts"]
-        await road.stack.wait_ready("differ")
-        await road.approve(waiting)
-        await _finish(road, run)
+async def test_differ_killed_while_comparing(road: Road) -> None:
+    run = await road.request("apply")
+    await road.until(run, lambda a: a.run is not None and a.run.status not in {"queued", "extracting"}, "read")
+    road.stack.kill("differ")
+    waiting = await road.until_status(run, "awaiting_approval")
+    assert waiting.run is not None and waiting.run.plan is not None
+    assert waiting.run.plan.changes_by_class == road.district.truth["counts"]
+    await road.stack.wait_ready("differ")
+    await road.approve(waiting)
+    await _finish(road, run)
 
 
 @pytest.mark.parametrize("part", ["applier", "auditor", "bus", "differ", "extractor"])
-async def test_part_killed_while_applying(district: District, tmp_path: Path, part: str) -> None:
-    async with house(district, tmp_path / "house") as road:
-        run, waiting = await road.planned()
-        await road.vendor("POST", "faults", SLOW_WRITES)
-        await road.approve(waiting)
-        await road.until(run, lambda a: a.run is not None and a.run.status == "applying", "applying")
-        while len(await road.effects()) < 20:
-            pass
-        road.stack.kill(part)
-        assert len(await road.effects()) < sum(district.truth["counts"].values()), "it was killed too late"
-        await _finish(road, run)
+async def test_part_killed_while_applying(road: Road, part: str) -> None:
+    run, waiting = await road.planned()
+    await road.vendor("POST", "faults", SLOW_WRITES)
+    await road.approve(waiting)
+    await road.until(run, lambda a: a.run is not None and a.run.status == "applying", "applying")
+    while len(await road.effects()) < 20:
+        pass
+    road.stack.kill(part)
+    assert len(await road.effects()) < sum(road.district.truth["counts"].values()), "it was killed too late"
+    await _finish(road, run)
 
 
 async def test_every_program_killed_one_after_the_other_in_one_run(district: District, tmp_path: Path) -> None:

@@ -6,10 +6,8 @@ Each time: zero writes, a refusal with its code, an entry in the audit log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from shared.bus.connect import PermissionRefused
 from shared.bus.publishing import Outgoing, publish_batch, publish_one
@@ -22,16 +20,9 @@ from shared.plan.document import Plan, PlanPage, header_subject, page_subject, p
 from shared.run.moves import state_message
 from shared.run.state import RunState, state_subject
 from shared.run.states import RunStatus
-from tests.support.road import District, Road, house
+from tests.support.road import Road
 
-# One house for all: no attempt has an effect, so each finds the vendor as the one before it did.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def road(district: District, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
-    async with house(district, tmp_path_factory.mktemp("tampering") / "house") as road:
-        yield road
 
 
 async def _refused(road: Road, run: str, code: str) -> RunAnswer:

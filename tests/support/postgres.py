@@ -11,7 +11,6 @@ killed test run leaves no server behind.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 import pwd
@@ -20,10 +19,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -32,13 +30,14 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
+from shared.children import die_with_parent
+
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 START_TRIES_MAX = 3
 """A free port can be taken by another program between finding and using it."""
 UNPRIVILEGED_USERS = ("postgres", "nobody")
 SUPERUSER = "postgres"
-_PR_SET_PDEATHSIG = 1
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -225,26 +224,9 @@ def _launch(programs: Path, account: _Account, *, data: Path, log: Path, folders
         process = subprocess.Popen(
             command, user=account.uid, group=account.gid, extra_groups=None if account.uid is None else [], cwd=data,
             env=_ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            preexec_fn=_ends_with_parent(),
+            preexec_fn=die_with_parent(signal.SIGQUIT),  # for PostgreSQL: an immediate shutdown
         )  # fmt: skip
     return PostgresServer(port=port, process=process, log=log, _folders=folders)
-
-
-def _ends_with_parent() -> Callable[[], None] | None:
-    """What makes the new process end when we are killed: the kernel sends it the signal for an immediate shutdown."""
-    if sys.platform != "linux":
-        return None
-    # Looked up before the fork; after it only the call itself is made. The change of user comes first (it would
-    # clear the wish), the new program keeps it.
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def wish() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGQUIT), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return wish
 
 
 def _is_up(server: PostgresServer) -> bool:

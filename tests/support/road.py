@@ -10,7 +10,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +27,8 @@ from cli.stack import Stack
 from services.auditor.verify import VerificationReport, verify_log
 from shared.bus.connect import BusSettings, connect, leave
 from shared.bus.topology import inbox_prefix
-from shared.events.commands import DecideRun, Reply, RequestRun
-from shared.events.queries import ENTRIES_MAX, RunAnswer
+from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
+from shared.events.queries import ENTRIES_MAX, RunAnswer, RunsQuery
 from shared.hashing.canonical import canonical_json
 from shared.ids import RandomIds
 from shared.policy.approval import SignedApproval
@@ -69,6 +69,7 @@ class Road:
     def __init__(self, stack: Stack, district: District) -> None:
         self.stack = stack
         self.district = district
+        self._journal_from = 0
 
     @property
     def hr_url(self) -> str:
@@ -151,9 +152,22 @@ class Road:
             return response.json() if response.content else None
 
     async def effects(self) -> dict[str, list[str]]:
-        """What happened to each contact, by external id."""
-        found: dict[str, list[str]] = (await self.vendor("GET", "effects"))["effects"]
+        """What happened to each contact since the last reset, by external id."""
+        found: dict[str, list[str]] = (await self.vendor("GET", f"effects?after_seq={self._journal_from}"))["effects"]
         return found
+
+    async def reset(self) -> None:
+        """Vendor and sources as on the first day, no fault armed, no run under way: a house for the next test."""
+        async with self.stack.client("operator") as operator:
+            for view in (await operator.runs(RunsQuery())).runs:
+                if not is_terminal(RunStatus(view.status)):
+                    await operator.cancel(NameRun(run=view.run, reason="the next test begins"))
+        for name in ("hr.db", "aeries.db"):
+            shutil.copyfile(self.district.folder / name, self.stack.layout.district / name)
+        await self.vendor("DELETE", "faults")
+        seed = json.loads((self.district.folder / "titanhst.json").read_text(encoding="utf-8"))
+        await self.vendor("PUT", "state", seed)
+        self._journal_from = (await self.vendor("GET", "effects"))["last_seq"]
 
     async def assert_everything_once(self) -> None:
         """Every change of the truth took effect exactly once, and nothing else did."""
@@ -229,11 +243,3 @@ async def house(district: District, folder: Path, **options: Any) -> AsyncIterat
     shutil.copytree(district.folder, stack.layout.district, dirs_exist_ok=True)
     async with stack:
         yield Road(stack, district)
-
-
-@pytest.fixture(scope="session")
-def other_district(tmp_path_factory: pytest.TempPathFactory) -> Iterator[District]:
-    """A smaller district of another seed."""
-    folder = tmp_path_factory.mktemp("other-district")
-    make(out=folder, seed=11, staff=600)
-    yield District(folder)

@@ -9,9 +9,8 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import click
 import pytest
 import typer
 
@@ -125,7 +124,7 @@ def command_fault(line: str) -> str | None:
 
 
 def aether_fault(words: list[str]) -> str | None:
-    command: click.Command = typer.main.get_command(app)  # type: ignore[assignment]  # typer carries its own click
+    command: Any = typer.main.get_command(app)
     known = {option for each in command.params for option in each.opts}
     for word in words:
         if word.startswith("--"):

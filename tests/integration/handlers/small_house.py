@@ -210,7 +210,7 @@ class SmallHouse:
         """A fresh process of a service: it remembers nothing of any other."""
         js = await self.bus.js_as(service)
         committer = Committer(js, service=service, clock=CLOCK)
-        plain = {"js": js, "committer": committer, "registry": SmallRegistry(self), "clock": CLOCK}
+        plain: dict[str, Any] = {"js": js, "committer": committer, "registry": SmallRegistry(self), "clock": CLOCK}
         connections = Connections(
             connections={
                 name: Connection(name=name, system=system, environment="staging")

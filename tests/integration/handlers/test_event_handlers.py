@@ -80,7 +80,9 @@ async def _arranged(house: SmallHouse, route: Route[Any]) -> Any:
 
 def _undisturbed(picture: Picture) -> dict[str, int]:
     """Messages by subject, without what a killed attempt leaves behind on purpose."""
-    return {subject: number for subject, number in picture.messages.items() if not subject.startswith(("snap.", "led."))}
+    return {
+        subject: number for subject, number in picture.messages.items() if not subject.startswith(("snap.", "led."))
+    }
 
 
 @every_handler
@@ -172,7 +174,7 @@ async def test_older_outcome_that_comes_late_never_replaces_a_newer_one(house: S
     await house.apply()
     await house.deliver_all("differ", f"evt.applier.apply_finished.{house.run}")
     newer = (await house.picture()).written
-    assert [one[0] for one in newer][0] == "E1"
+    assert newer[0][0] == "E1"
     await (await house.replica("differ")).deliver(late)
     # It adds what only the older run wrote, and leaves alone what both did.
     assert set(newer) < set((await house.picture()).written)

@@ -15,7 +15,7 @@ from shared.bus.lease import LeaseLost
 from shared.errors import AetherError, NeedsPerson, OutcomeUnknown, RecordRefused, TargetMoved, TryLater
 from shared.events.facts import OutcomeRecorded
 from shared.plan.change import Change, ChangeClass
-from tests.unit.applier.fake_target import ANY, Fault, FakeTarget
+from tests.unit.applier.fake_target import ANY, FakeTarget, Fault
 from tests.unit.plan.plan_builder import RUN, change, header, plan, record
 
 C = ChangeClass
@@ -406,7 +406,9 @@ async def test_three_defects_of_ours_pause_the_run(defects: int, is_paused: bool
 # --- limits and people ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("changes", "stale", "is_stopped"), [(10, 5, False), (10, 6, True), (400, 8, False), (400, 9, True)])
+@pytest.mark.parametrize(
+    ("changes", "stale", "is_stopped"), [(10, 5, False), (10, 6, True), (400, 8, False), (400, 9, True)]
+)
 async def test_more_stale_than_five_or_two_percent_stops(changes: int, stale: int, is_stopped: bool) -> None:
     one = bench(*(change(n) for n in range(changes)), live=changes)
     for each in sorted(one.changes, key=lambda each: each.change_id)[:stale]:
@@ -512,7 +514,9 @@ async def test_never_more_writes_under_way_than_allowed() -> None:
 
 @pytest.mark.parametrize("error", [UNREACHABLE, UNKNOWN, NeedsPerson("APL_AUTH", "401")])
 async def test_paused_run_resumes_where_it_stopped_and_writes_everything_once(error: AetherError) -> None:
-    one = bench(*(change(n) for n in range(1, 21)), change(500, C.CREATE), *(change(n, C.SUSPEND) for n in range(30, 45)))
+    one = bench(
+        *(change(n) for n in range(1, 21)), change(500, C.CREATE), *(change(n, C.SUSPEND) for n in range(30, 45))
+    )
     bad = one.changes[7].change_id
     one.target.faults[bad].extend(Fault(error) for _ in range(5))
     stop = await one.run()

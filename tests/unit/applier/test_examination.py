@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -18,12 +19,13 @@ from services.applier.examination import (
 from services.differ.pages import cut
 from shared.clock import to_text
 from shared.errors import StopRun
-from shared.events.envelope import body_of, headers_of
 from shared.events.documents import PageReference
+from shared.events.envelope import body_of, headers_of
 from shared.hashing.canonical import sha256_hex
 from shared.plan.change import Change, ChangeClass, FieldChange
 from shared.plan.document import Plan, PlanPage, in_order, leaves_of, plan_digest_of
 from shared.policy.approval import SignedApproval
+from shared.policy.guard import guard
 from shared.policy.limits import Limit, policy_with
 from shared.run.state import RunState
 from shared.run.states import RunStatus
@@ -148,13 +150,12 @@ def test_plan_that_is_not_the_one_the_run_names_is_refused() -> None:
 def test_change_that_is_not_what_its_id_says_is_refused(what: str) -> None:
     one = CHANGES[0]
     after = FieldChange.model_validate({**one.fields[0].model_dump(), "after": "Forged"})
-    forged = one.model_copy(
-        update={
-            "id": {"change_id": "0" * 64},
-            "target": {"target": "elsewhere"},
-            "after": {"fields": (after,)},
-        }[what]
-    )
+    altered: dict[str, dict[str, Any]] = {
+        "id": {"change_id": "0" * 64},
+        "target": {"target": "elsewhere"},
+        "after": {"fields": (after,)},
+    }
+    forged = one.model_copy(update=altered[what])
     made, state = resealed([forged])
     refused(lambda: examine_plan(made, [forged], state), "APL_PLAN_ALTERED")
 
@@ -168,8 +169,6 @@ def test_verdict_that_the_guard_does_not_give_is_refused() -> None:
 def test_plan_that_the_guard_blocks_is_refused_however_well_approved() -> None:
     blocked = figures(changes={"update": 5, "suspend": 1}, is_target_certified=False, live_managed=None)
     guarded = header(ALL).figures.model_copy(update={"entities": (blocked,)})
-    from shared.policy.guard import guard
-
     made, state = resealed(ALL, figures=guarded, verdict=guard(guarded, header(ALL).policy))
     assert "blocks" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
 
@@ -178,8 +177,6 @@ def test_figures_that_are_not_those_of_the_changes_are_refused() -> None:
     """The guard judges figures; figures of another plan would let pass what it never saw."""
     few = figures(changes={"update": 1})
     guarded = header(ALL).figures.model_copy(update={"entities": (few,)})
-    from shared.policy.guard import guard
-
     made, state = resealed(
         ALL, figures=guarded, verdict=guard(guarded, header(ALL).policy), changes_by_class={"update": 1}
     )
@@ -209,9 +206,7 @@ def test_unapproved_plan_is_refused() -> None:
 def test_plan_of_high_risk_needs_two_people() -> None:
     risky = plan([change(1, ChangeClass.DELETE)])
     refused(lambda: approvals_hold(approved(approval(risky), of=risky), risky), "APV_TOO_FEW")
-    refused(
-        lambda: approvals_hold(approved(approval(risky), approval(risky, nonce="2"), of=risky), risky), "APV_TWICE"
-    )
+    refused(lambda: approvals_hold(approved(approval(risky), approval(risky, nonce="2"), of=risky), risky), "APV_TWICE")
     approvals_hold(approved(approval(risky), approval(risky, "abel"), of=risky), risky)
 
 
@@ -242,7 +237,8 @@ def test_fresh_plan_may_be_applied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "hours"), [([change(1)], 4), ([change(1, ChangeClass.SUSPEND)], 4), ([change(1, ChangeClass.DELETE)], 1)]
+    ("changes", "hours"),
+    [([change(1)], 4), ([change(1, ChangeClass.SUSPEND)], 4), ([change(1, ChangeClass.DELETE)], 1)],
 )
 def test_snapshot_may_be_four_hours_old_or_one_for_high_risk(changes: list[Change], hours: int) -> None:
     of = plan(changes, expires_at=to_text(NOW + timedelta(days=1)))

@@ -35,7 +35,9 @@ class SmallWire:
         return WireWrite(method, path, None if verb == "delete" else dict(values))
 
 
-def contract(*, ladder: str = "suspend", correlate: Sequence[str] = ("email",), **fields: dict[str, Any]) -> EntityContract:
+def contract(
+    *, ladder: str = "suspend", correlate: Sequence[str] = ("email",), **fields: dict[str, Any]
+) -> EntityContract:
     """The small contract; keyword arguments alter single fields."""
     plain: dict[str, dict[str, Any]] = {
         "external_id": {"from": ["person.id"], "required": True},
@@ -104,7 +106,9 @@ def compare(
                     target=TARGET,
                     entity=ENTITY,
                     contract=under or contract(),
-                    desired=wanted_frame.filter(partition_of_keys(wanted_frame.get_column("key"), partitions) == number),
+                    desired=wanted_frame.filter(
+                        partition_of_keys(wanted_frame.get_column("key"), partitions) == number
+                    ),
                     existing=keyed.filter(partition_of_keys(keyed.get_column("key"), partitions) == number),
                     unkeyed=live_frame.filter(pl.col("key").is_null()),
                     quarantined_keys=frozenset(quarantined),

@@ -24,9 +24,7 @@ PLAIN = plan([change(1)])
 RISKY = plan([change(n, ChangeClass.DELETE) for n in (1, 2)])
 
 
-def decide(
-    state: RunState, given: SignedApproval, *, actor: str | None = None, now: datetime = NOW
-) -> Decision:
+def decide(state: RunState, given: SignedApproval, *, actor: str | None = None, now: datetime = NOW) -> Decision:
     return decide_plan(state, given, actor=actor or given.approval.approver, identities=IDENTITIES, now=now)
 
 
@@ -80,7 +78,11 @@ def test_expired_plan_ends_its_run_as_expired() -> None:
 def test_who_sends_is_who_signs(actor: str) -> None:
     with pytest.raises(AetherError) as refused:
         decide_plan(
-            run_state(S.AWAITING_APPROVAL, of=PLAIN), approval(PLAIN), actor=actor or None, identities=IDENTITIES, now=NOW
+            run_state(S.AWAITING_APPROVAL, of=PLAIN),
+            approval(PLAIN),
+            actor=actor or None,
+            identities=IDENTITIES,
+            now=NOW,
         )
     assert refused.value.code == "APV_NOT_AUTHORISED"
 

@@ -29,13 +29,11 @@ def _live(draw: st.DrawFn) -> list[dict[str, Value]]:
     for n in draw(st.sets(NUMBERS)):
         # Every third record is not marked as ours yet; it is found by its e-mail.
         key = None if n % 3 == 0 and draw(st.booleans()) else f"E{n}"
-        made.append(
-            record(n, external_id=key, first_name=draw(NAMES), role=draw(ROLES), active=draw(st.booleans()))
-        )
+        made.append(record(n, external_id=key, first_name=draw(NAMES), role=draw(ROLES), active=draw(st.booleans())))
     return made
 
 
-FEWER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEWER = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @FEWER
@@ -50,9 +48,9 @@ def test_applied_changes_give_what_is_wanted(wanted: list[dict[str, Value]], liv
             before = store[change.target_id]
             assert all(before[field.name] == field.before for field in change.fields)
             before.update(change.write.body)
-    managed = {row["external_id"]: row for row in store.values() if row["external_id"] is not None}
+    managed = {str(row["external_id"]): row for row in store.values() if row["external_id"] is not None}
     for row in wanted:
-        found = managed.pop(row["external_id"])
+        found = managed.pop(str(row["external_id"]))
         assert {name: found[name] for name in FIELDS} == row
     assert all(row["active"] is False for row in managed.values()), "what is wanted no longer is suspended"
     again = [{"target_id": target_id, **{n: row[n] for n in FIELDS}} for target_id, row in store.items()]
@@ -61,7 +59,10 @@ def test_applied_changes_give_what_is_wanted(wanted: list[dict[str, Value]], liv
 
 @FEWER
 @given(
-    wanted=_wanted(), live=_live(), partitions=st.sampled_from([1, 2, 3, 8]), seed=st.integers(min_value=0, max_value=99)
+    wanted=_wanted(),
+    live=_live(),
+    partitions=st.sampled_from([1, 2, 3, 8]),
+    seed=st.integers(min_value=0, max_value=99),
 )
 def test_partitions_and_row_order_change_nothing(
     wanted: list[dict[str, Value]], live: list[dict[str, Value]], partitions: int, seed: int

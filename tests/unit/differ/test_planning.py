@@ -23,9 +23,21 @@ from shared.plan.change import Change, ChangeClass
 from shared.plan.document import PAGE_CHANGES_MAX, Plan
 from shared.policy.guard import Level, SourceFigures
 from shared.policy.limits import DEFAULT_POLICY
+from shared.run.state import Side
 from shared.run.states import RunStatus
 from tests.unit.differ.frames import contract
-from tests.unit.plan.plan_builder import ENTITY, NOW, OTHER_RUN, RUN, TARGET, certificate, change, plan, record, run_state
+from tests.unit.plan.plan_builder import (
+    ENTITY,
+    NOW,
+    OTHER_RUN,
+    RUN,
+    TARGET,
+    certificate,
+    change,
+    plan,
+    record,
+    run_state,
+)
 
 S = RunStatus
 
@@ -45,6 +57,10 @@ def connector(**overrides: Any) -> Connector:
         }
     )
     return Connector(definition, {}, "sha256:release")
+
+
+SIDES: tuple[tuple[Side, int], ...] = (("target", 5), ("source", 6))
+"""Sides in the order of their reading, and how many minutes ago it began."""
 
 
 def draft(
@@ -71,7 +87,9 @@ def draft(
             entity=ENTITY,
             attempt="a1",
             certificates=(certificate(side=side, at=NOW + later),) if is_whole else (),
-            sources=(SourceFigures(source="person" if side == "source" else "target", rows=rows, is_certified=is_whole),),
+            sources=(
+                SourceFigures(source="person" if side == "source" else "target", rows=rows, is_certified=is_whole),
+            ),
             incomplete=None if is_whole else fault,
             target_serial=7,
             records=1000,
@@ -84,7 +102,8 @@ def draft(
             seconds=1,
             memory_peak_mb=1,
         )
-        for side, is_whole, minutes in (("target", target_certified, 5), ("source", certified, 6))
+        for side, minutes in SIDES
+        for is_whole in (certified if side == "source" else target_certified,)
     ]
     parts = []
     for number in range(partitions):
@@ -127,7 +146,11 @@ CHANGES = [change(1), change(2, ChangeClass.CREATE), change(3, ChangeClass.SUSPE
 
 def test_figures_are_the_sums_of_all_partitions() -> None:
     (found,) = figures_of(
-        draft(CHANGES, accepted={(ENTITY, "person"): 900}, quarantined_by_code={"NRM_BAD_FORMAT": 2, "MAT_DUPLICATE_KEY": 3})
+        draft(
+            CHANGES,
+            accepted={(ENTITY, "person"): 900},
+            quarantined_by_code={"NRM_BAD_FORMAT": 2, "MAT_DUPLICATE_KEY": 3},
+        )
     ).entities
     assert found.changes == {"create": 1, "suspend": 1, "update": 1}
     assert (found.desired, found.live_managed, found.removals_suppressed) == (1000, 1000, 4)

@@ -43,7 +43,12 @@ def states(decision: Decision) -> dict[str, RunState]:
 def test_admitted_run_begins_with_a_command_for_each_side() -> None:
     decision = admit(asked(), present=None)
     state = states(decision)[OTHER_RUN]
-    assert (state.status, state.requester, state.mode, state.partitions) == (S.QUEUED, "otto", "apply", DEFINITION.partitions)
+    assert (state.status, state.requester, state.mode, state.partitions) == (
+        S.QUEUED,
+        "otto",
+        "apply",
+        DEFINITION.partitions,
+    )
     commands = [message.event for message in decision.messages if isinstance(message.event, ReadSide)]
     assert {(one.side, one.entity) for one in commands} == {("source", "contacts"), ("target", "contacts")}
     assert {(item.side, item.entity) for item in state.work} == {(one.side, one.entity) for one in commands}
@@ -64,8 +69,9 @@ def test_run_under_way_is_not_overlapped(status: RunStatus, mode: str) -> None:
 def test_run_that_waits_for_a_person_is_superseded_by_the_next_apply(status: RunStatus) -> None:
     found = states(admit(asked(), present=run_state(status)))
     assert found[RUN].status is S.SUPERSEDED
-    assert found[RUN].failure is not None
-    assert OTHER_RUN in found[RUN].failure.text
+    why = found[RUN].failure
+    assert why is not None
+    assert OTHER_RUN in why.text
     assert found[OTHER_RUN].status is S.QUEUED
 
 
@@ -88,7 +94,17 @@ def test_run_is_admitted_without_an_identity_and_says_so() -> None:
 
 # --- cancelling -----------------------------------------------------------------------------------------------------
 
-AT_ONCE = (S.QUEUED, S.EXTRACTING, S.NORMALISING, S.DIFFING, S.GUARDING, S.HELD, S.AWAITING_APPROVAL, S.APPROVED, S.PAUSED)
+AT_ONCE = (
+    S.QUEUED,
+    S.EXTRACTING,
+    S.NORMALISING,
+    S.DIFFING,
+    S.GUARDING,
+    S.HELD,
+    S.AWAITING_APPROVAL,
+    S.APPROVED,
+    S.PAUSED,
+)
 BY_THE_APPLIER = (S.APPLYING, S.THROTTLED, S.VERIFYING)
 
 

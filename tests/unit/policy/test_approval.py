@@ -33,7 +33,9 @@ def facts(of: Plan = PLAIN, **overrides: Any) -> PlanFacts:
     return plain.model_copy(update=overrides)
 
 
-def check(given: SignedApproval, of: PlanFacts | None = None, *, earlier: Sequence[str] = (), now: datetime = NOW) -> None:
+def check(
+    given: SignedApproval, of: PlanFacts | None = None, *, earlier: Sequence[str] = (), now: datetime = NOW
+) -> None:
     check_approval(given, plan=of or facts(), identities=IDENTITIES, earlier=earlier, now=now)
 
 
@@ -49,7 +51,18 @@ def test_approval_of_the_plan_by_another_person_counts() -> None:
     check(approval(PLAIN, decision="reject"))
 
 
-FIELDS = ["run", "plan_digest", "verdict_digest", "decision", "is_override", "approver", "reason", "nonce", "signed_at", "expires_at"]
+FIELDS = [
+    "run",
+    "plan_digest",
+    "verdict_digest",
+    "decision",
+    "is_override",
+    "approver",
+    "reason",
+    "nonce",
+    "signed_at",
+    "expires_at",
+]
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from pydantic import ValidationError
 
@@ -19,7 +21,7 @@ ENDS = {
 }  # fmt: skip
 # Written out here a second time, from the promise and not from the code: a move added by mistake must fail.
 LEGAL = (
-    {(before, after) for before, after in zip(BEFORE_THE_PLAN, BEFORE_THE_PLAN[1:], strict=False)}
+    set(pairwise(BEFORE_THE_PLAN))
     | {(before, end) for before in BEFORE_THE_PLAN for end in (S.FAILED, S.CANCELLED)}
     | {(before, S.BLOCKED) for before in BEFORE_THE_PLAN[1:]}
     | {(S.GUARDING, after) for after in (S.NO_CHANGES, S.HELD, S.AWAITING_APPROVAL, S.PLANNED)}

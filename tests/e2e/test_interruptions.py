@@ -1,0 +1,98 @@
+"""What stops an apply half-way, and how it goes on: a credential, a person, a vendor that lies, records that moved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.events.commands import NameRun
+from tests.support.road import Road
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_refused_credential_pauses_the_run_and_resume_finishes_it(road: Road) -> None:
+    run, waiting = await road.planned()
+    await road.vendor("POST", "faults", {"kind": "unauthorized", "method": "PATCH", "times": 1, "after": 20})
+    await road.approve(waiting)
+    paused = await road.until_status(run, "paused")
+    assert paused.run is not None and paused.run.failure is not None
+    assert paused.run.failure.code == "APL_AUTH"
+    assert 0 < len(await road.effects()) < sum(road.district.truth["counts"].values())
+    async with road.stack.client("operator") as operator:
+        reply = await operator.resume(NameRun(run=run, reason="credential renewed"))
+    assert reply.is_accepted
+    done = await road.until(run, lambda one: one.run is not None and one.run.status == "succeeded", "succeeded")
+    assert done.run is not None and done.run.counts is not None and done.run.counts.is_clean
+    await road.assert_everything_once()
+    await road.until_sealed(run)
+    assert (await road.verify()).is_valid
+
+
+async def test_cancel_takes_effect_at_the_next_change_and_ends_partial(road: Road) -> None:
+    run, waiting = await road.planned()
+    await road.vendor("POST", "faults", {"kind": "slow", "method": "PATCH", "times": 200, "seconds": 0.3})
+    await road.approve(waiting)
+    async with asyncio.timeout(30):
+        while len(await road.effects()) < 12:
+            await asyncio.sleep(0.05)
+    async with road.stack.client("operator") as operator:
+        reply = await operator.cancel(NameRun(run=run, reason="wrong night"))
+    assert reply.is_accepted
+    ended = await road.until_status(run, "partial")
+    counts = ended.run.counts if ended.run is not None else None
+    assert counts is not None
+    assert counts.applied == len(await road.effects())
+    assert counts.applied + counts.not_attempted == counts.planned and counts.not_attempted > 0
+    effects = await road.effects()
+    await asyncio.sleep(1)
+    assert await road.effects() == effects, "something was written after the run had ended"
+
+
+async def test_vendor_that_accepts_and_does_not_keep_is_found_by_the_canary(road: Road) -> None:
+    run, waiting = await road.planned()
+    # The suspensions are the last wave: every other PATCH is let through.
+    before = sum(number for name, number in road.district.truth["counts"].items() if name not in {"create", "suspend"})
+    await road.vendor("POST", "faults", {"kind": "lying_success", "method": "PATCH", "times": 60, "after": before})
+    await road.approve(waiting)
+    paused = await road.until_status(run, "paused")
+    assert paused.run is not None and paused.run.failure is not None
+    assert paused.run.failure.code == "APL_NOT_KEPT"
+    suspended = {key for key in road.district.truth["changes"]["suspend"] if key in await road.effects()}
+    assert suspended == set()
+    state: dict[str, Any] = await road.vendor("GET", "journal?after_seq=0")
+    lied = [one for one in state["entries"] if one["fault"] == "lying_success"]
+    assert len(lied) == 5, "only the canary may have been sent"
+
+
+async def test_records_that_moved_since_the_plan_are_left_alone(road: Road) -> None:
+    run, waiting = await road.planned()
+    moved = road.district.truth["changes"]["update"][:3]
+    token = road.stack.layout.write_token.read_text(encoding="utf-8").strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=f"{road.stack.vendor_url}/api/v1", headers=headers) as client:
+        for key in moved:
+            contact = (await client.get(f"/contacts/external/{key}")).raise_for_status().json()
+            await client.patch(f"/contacts/{contact['id']}", json={"lastName": "Changed Meanwhile"})
+    await road.approve(waiting)
+    ended = await road.until_status(run, "partial")
+    counts = ended.run.counts if ended.run is not None else None
+    assert counts is not None
+    assert counts.stale_skipped == len(moved)
+    assert counts.applied == counts.planned - len(moved)
+    effects = await road.effects()
+    assert all(len(effects[key]) == 1 for key in moved), "a moved record was written over"
+
+
+async def test_plan_is_stale_once_another_was_applied_to_the_target(road: Road) -> None:
+    dry = await road.request("dry-run")
+    await road.until_status(dry, "planned")
+    first, waiting = await road.planned()
+    await road.approve(waiting)
+    await road.until_status(first, "succeeded")
+    await road.until_sealed(first)
+    again = await road.request("apply")
+    await road.until_status(again, "no_changes")
