@@ -1,8 +1,8 @@
 """One run over a large sample district, on the real road: seconds of each phase and the largest memory of each process.
 
-`python -m bench.road [--staff 50000] [--extractors 2] [--differs 2] [--json FILE]`: makes the district (not measured),
-starts the embedded stack with the simulated vendor, and runs the TitanHST staff connector twice: dry, then applied with an
-approval by a second person. Everything is real but the vendor and the district.
+`python -m bench.road [--staff 50000] [--extractors 2] [--differs 2] [--json FILE]` makes the district (not measured),
+starts the embedded stack with the simulated vendor, and runs the TitanHST staff connector twice: dry, then applied
+with an approval by a second person. Everything is real but the vendor and the district.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ async def run(settings: ApplierSettings) -> None:
         ids=ids,
     )
     wire_consumer(broker, "applier", dispatcher, parallel=TARGETS_AT_ONCE)
+    wire_consumer(broker, "applier_cancels", dispatcher)
     wire_requests(broker, REQUESTS, dispatcher)
     await run_program(broker, settings, registry)
 

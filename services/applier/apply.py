@@ -97,12 +97,34 @@ class Applying:
         """Carry out what is not concluded yet; the reason when it ends before its end."""
         await self._set_excluded_aside()
         todo = [change for change in changes if change.change_id not in self._known.outcomes]
+        await self._waves(todo)
+        if self._is_ending:
+            await self._settle_unknown(todo)
+        return self._stop
+
+    async def _waves(self, todo: Sequence[Change]) -> None:
         for wave in sorted({change.wave for change in todo}):
             for chunk, is_canary in _chunks([change for change in todo if change.wave == wave]):
                 await self._work(chunk, is_canary=is_canary)
                 if self._stop is not None:
-                    return self._stop
-        return None
+                    return
+
+    async def _settle_unknown(self, todo: Sequence[Change]) -> None:
+        """Before a run ends early: look up every write whose outcome is unknown; nothing is sent any more."""
+        unknown = [change for change in todo if change.change_id in self._known.unknown]
+        for chunk, _ in _chunks(unknown):
+            found = await asyncio.gather(*(self._guarded(change, self._looked_up(change)) for change in chunk))
+            await self._conclude([one for one in found if isinstance(one, OutcomeRecorded)])
+
+    async def _looked_up(self, change: Change) -> OutcomeRecorded:
+        live = await self._fetch(change)
+        match standing(change, live, compared_fields=self._compared[change.entity]):
+            case Standing.ALREADY:
+                return self._outcome(change.change_id, "applied", target_id=_id_of(live), is_read_back=True)
+            case Standing.AS_PLANNED:
+                return self._outcome(change.change_id, "not_attempted", is_read_back=True, tries=0)
+            case Standing.MOVED:
+                return self._stale(change)
 
     async def _set_excluded_aside(self) -> None:
         excluded = [one for one in self._header.excluded if one.change_id not in self._known.outcomes]

@@ -41,6 +41,7 @@ from shared.events.facts import (
     ApplyPaused,
     ApplyRefused,
     ApplyStarted,
+    RunCancelled,
     RunResumed,
     apply_started_subject,
 )
@@ -131,9 +132,25 @@ def resume(state: RunState, *, actor: str | None, reason: str, at: str) -> Decis
 
 async def on_apply_plan(command: ApplyPlan, context: Context) -> Move | None:
     """Carry out an approved plan, or go on with it after a crash or a pause."""
-    state = await context.committer.run_state(command.run)
-    if state.status not in _APPLICABLE:
-        return None
+    await _under_lease(command.run, context)
+    return None
+
+
+async def on_run_cancelled(fact: RunCancelled, context: Context) -> Move | None:
+    """End a paused run whose unknown outcomes must be looked up first; others end without the applier."""
+    await _under_lease(fact.run, context)
+    return None
+
+
+def may_be_worked_on(state: RunState) -> bool:
+    """Whether there is something for the applier to do: a paused run is left alone unless it is to end."""
+    return state.status in _APPLICABLE or (state.status is RunStatus.PAUSED and state.cancel_requested_by is not None)
+
+
+async def _under_lease(run: str, context: Context) -> None:
+    state = await context.committer.run_state(run)
+    if not may_be_worked_on(state):
+        return
     subject = f"lease.target.{state.target}"
     hold = LeaseHold(
         context.js,
@@ -145,18 +162,17 @@ async def on_apply_plan(command: ApplyPlan, context: Context) -> Move | None:
     )
     try:
         async with hold:
-            await _apply_under_lease(command.run, hold, context)
+            await _apply_under_lease(run, hold, context)
     except LeaseHeld as held:
-        raise TryLater("APL_TARGET_BUSY", str(held), retry_after_seconds=BUSY_SECONDS, run=command.run) from held
+        raise TryLater("APL_TARGET_BUSY", str(held), retry_after_seconds=BUSY_SECONDS, run=run) from held
     except (LeaseLost, Conflict) as lost:
-        raise TryLater("APL_LEASE_LOST", str(lost), retry_after_seconds=BUSY_SECONDS, run=command.run) from lost
-    return None
+        raise TryLater("APL_LEASE_LOST", str(lost), retry_after_seconds=BUSY_SECONDS, run=run) from lost
 
 
 async def _apply_under_lease(run: str, hold: LeaseHold, context: Context) -> None:
     # Read again: what was read before the lease may be another applier's past.
     state = await context.committer.run_state(run)
-    if state.status not in _APPLICABLE:
+    if not may_be_worked_on(state):
         return
     started = context.clock.monotonic_seconds()
     try:
@@ -394,7 +410,7 @@ def final_status(counts: NineCounts, stop: Stop | None) -> RunStatus:
     """How a run ends: clean, amber when something was done and something else not, otherwise as what stopped it."""
     if stop is None and counts.is_clean:
         return RunStatus.SUCCEEDED
-    if counts.applied:
+    if counts.applied or (stop is not None and stop.kind == "stale"):
         return RunStatus.PARTIAL
     return RunStatus.CANCELLED if stop is not None and stop.kind == "cancel" else RunStatus.FAILED
 
@@ -423,7 +439,10 @@ def _in_words(counts: NineCounts) -> str:
     return ", ".join(f"{number} {name}" for name, number in parts.items())
 
 
-ROUTES: tuple[Route[Context], ...] = (Route(event=ApplyPlan, handler=on_apply_plan),)
+ROUTES: tuple[Route[Context], ...] = (
+    Route(event=ApplyPlan, handler=on_apply_plan),
+    Route(event=RunCancelled, handler=on_run_cancelled),
+)
 
 REQUESTS: tuple[RequestRoute[Context], ...] = (
     RequestRoute(subject="aether.run.resume", body=NameRun, handler=on_resume_run),

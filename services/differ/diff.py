@@ -65,7 +65,7 @@ class Comparison:
     changes: list[Change] = field(default_factory=list)
     """In change-id order."""
     ambiguous_keys: list[str] = field(default_factory=list)
-    """Desired records that match several target records, or claim one that another claims too."""
+    """Desired records that match several target records."""
     removals_suppressed: int = 0
     desired: int = 0
     live_managed: int = 0
@@ -153,9 +153,9 @@ def _correlate(partition: Partition, unmatched: pl.DataFrame) -> tuple[pl.DataFr
         if name == contract.key or unmatched.is_empty() or candidates.is_empty():
             continue
         pairs = unmatched.join(candidates, left_on=name, right_on=_EXISTING + name, how="inner", coalesce=False)
-        # One record for one record: whatever matches twice, on either side, is for a person to decide.
-        twice = pl.col("key").is_duplicated() | pl.col(_EXISTING + "target_id").is_duplicated()
-        pairs = pairs.with_columns(twice.alias(_AMBIGUOUS))
+        # One record for one record: who matches several is for a person to decide. That several claim one record is
+        # for the plan to see, for they may lie in different partitions.
+        pairs = pairs.with_columns(pl.col("key").is_duplicated().alias(_AMBIGUOUS))
         ambiguous += pairs.filter(pl.col(_AMBIGUOUS)).get_column("key").unique().to_list()
         found.append(pairs.filter(~pl.col(_AMBIGUOUS)).drop(_AMBIGUOUS))
         unmatched = unmatched.join(pairs.select("key"), on="key", how="anti")

@@ -31,10 +31,11 @@ class Admission:
     at: str
 
 
-def admit(admission: Admission, *, present: RunState | None) -> Decision:
+def admit(admission: Admission, *, present: RunState | None, waiting: RunState | None = None) -> Decision:
     """The messages that begin a run; `NeedsPerson` with the reason when it may not begin.
 
-    `present` is the connector's last run, whatever became of it.
+    `present` is the connector's last run, whatever became of it; `waiting` an earlier one that waited for a person when
+    a dry-run came after it.
     """
     definition, request = admission.definition, admission.request
     if request.mode == "apply" and definition.lifecycle != "active":
@@ -43,27 +44,23 @@ def admit(admission: Admission, *, present: RunState | None) -> Decision:
             f"connector {definition.name} {definition.version} is {definition.lifecycle}; "
             "only an active release can be applied, ask for mode dry-run",
         )
+    if present is not None and not present.has_ended and present.status not in WAITING_FOR_A_PERSON:
+        raise NeedsPerson(
+            "APV_OVERLAP",
+            f"connector {definition.name}: run {present.run} is {present.status}; wait for it or cancel it",
+            other_run=present.run,
+        )
+    still_waiting = [one for one in (present, waiting) if one is not None and one.status in WAITING_FOR_A_PERSON]
     superseded: tuple[Message, ...] = ()
-    if present is not None and not present.has_ended:
-        if present.status not in WAITING_FOR_A_PERSON:
-            raise NeedsPerson(
-                "APV_OVERLAP",
-                f"connector {definition.name}: run {present.run} is {present.status}; wait for it or cancel it",
-                other_run=present.run,
-            )
-        if request.mode == "apply":
-            replaced = present.moved(
-                RunStatus.SUPERSEDED,
-                at=admission.at,
-                failure=FailureNote(code="APV_EXPIRED", text=f"superseded by run {admission.run}"),
-            )
-            superseded = (state_message(replaced),)
+    if request.mode == "apply":
+        superseded = tuple(_superseded(one, admission) for one in still_waiting)
+        still_waiting = []
     state = _first_state(admission)
     return Decision(
         (
             *superseded,
             state_message(state),
-            _active_message(admission),
+            _active_message(admission, waiting=still_waiting[0].run if still_waiting else None),
             Message(
                 subject=f"evt.extractor.run_requested.{admission.run}",
                 event=RunRequested(
@@ -111,10 +108,15 @@ def _first_state(admission: Admission) -> RunState:
     )
 
 
-def _active_message(admission: Admission) -> Message:
+def _superseded(waiting: RunState, admission: Admission) -> Message:
+    note = FailureNote(code="APV_EXPIRED", text=f"superseded by run {admission.run}")
+    return state_message(waiting.moved(RunStatus.SUPERSEDED, at=admission.at, failure=note))
+
+
+def _active_message(admission: Admission, *, waiting: str | None) -> Message:
     return Message(
         subject=active_subject(admission.definition.name),
-        event=ConnectorActive(connector=admission.definition.name, run=admission.run),
+        event=ConnectorActive(connector=admission.definition.name, run=admission.run, waiting=waiting),
         message_id=f"{admission.run}.active",
         about=admission.run,
     )
@@ -136,7 +138,11 @@ _ENDS_AT_ONCE = frozenset(
 
 
 def cancel(state: RunState, *, actor: str | None, reason: str, at: str) -> Decision:
-    """End a run, or ask its applier to end it at the next change; `NeedsPerson` when it has ended already."""
+    """End a run, or ask its applier to end it; `NeedsPerson` when it has ended already.
+
+    The applier ends a run that is applying, at its next change, and a paused one with unknown outcomes, once it has
+    looked them up.
+    """
     if state.has_ended:
         raise NeedsPerson(
             "APV_WRONG_STATE", f"run {state.run} has ended as {state.status}; there is nothing to cancel", run=state.run
@@ -149,7 +155,8 @@ def cancel(state: RunState, *, actor: str | None, reason: str, at: str) -> Decis
         )
     asked = state.model_copy(update={"cancel_requested_by": actor or "unknown"})
     has_effects = state.counts is not None and state.counts.applied > 0
-    if state.status in _ENDS_AT_ONCE:
+    has_unknown = state.counts is not None and state.counts.unknown > 0
+    if state.status in _ENDS_AT_ONCE and not has_unknown:
         note = FailureNote(code="SYS_CANCELLED", text=f"cancelled by {actor or 'unknown'}")
         # A paused run has concluded changes: what was done stays done, and the run ends amber.
         status = RunStatus.PARTIAL if state.status is RunStatus.PAUSED and has_effects else RunStatus.CANCELLED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 import structlog
@@ -24,7 +24,7 @@ from shared.bus.reading import last
 from shared.clock import Clock, to_text
 from shared.contract.catalog import Connectors
 from shared.contract.loading import Connector
-from shared.errors import AetherError, NeedsPerson
+from shared.errors import AetherError, NeedsPerson, StopRun
 from shared.events.commands import DiffPartition, NameRun, ReadSide, RequestRun, diff_partition_subject
 from shared.events.documents import FailureNote, PartitionManifest
 from shared.events.envelope import decode
@@ -80,30 +80,32 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
         at=to_text(now),
     )
     subject = active_subject(connector.definition.name)
-    present = await _active_run(context, subject)
-    watched = (subject, state_subject(run), *([state_subject(present)] if present else []))
+    active = active_in(await last(context.js, "CORE", subject))
+    earlier = [] if active is None else [one for one in (active.run, active.waiting) if one is not None]
+    watched = (subject, state_subject(run), *(state_subject(one) for one in earlier))
 
     def decide(read: Mapping[str, Stored | None]) -> Decision:
-        if _active_in(read[subject]) != present:
+        if active_in(read[subject]) != active:
             # Another request was quicker; its run is under way by now.
             raise NeedsPerson(
                 "APV_OVERLAP",
                 f"connector {request.connector}: another run was admitted at the same moment; see `aether runs`",
             )
-        state = run_state_in(present, read[state_subject(present)]) if present else None
-        return admit(admission, present=state)
+        states = [run_state_in(one, read[state_subject(one)]) for one in earlier]
+        return admit(
+            admission,
+            present=states[0] if states else None,
+            waiting=states[1] if len(states) > 1 else None,
+        )
 
     return Asked(run=run, move=Move(reads=watched, decide=decide))
 
 
-async def _active_run(context: Context, subject: str) -> str | None:
-    return _active_in(await last(context.js, "CORE", subject))
-
-
-def _active_in(stored: Stored | None) -> str | None:
+def active_in(stored: Stored | None) -> ConnectorActive | None:
+    """The connector's document in a stored message."""
     if stored is None:
         return None
-    return decode(ConnectorActive, data=stored.data, headers=stored.headers, subject=stored.subject).run
+    return decode(ConnectorActive, data=stored.data, headers=stored.headers, subject=stored.subject)
 
 
 async def on_cancel_run(command: NameRun, actor: Actor, context: Context) -> Asked:
@@ -152,7 +154,11 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
     manifests: tuple[PartitionManifest, ...] = ()
     normalised: Normalised | None = None
     if side.frames is not None:
-        normalised = await asyncio.to_thread(_normalise, command, connector, side.frames)
+        try:
+            normalised = await asyncio.to_thread(_normalise, command, connector, side.frames)
+        except StopRun as error:
+            side = replace(side, frames=None, incomplete=FailureNote.of(error))
+    if normalised is not None:
         parts = await asyncio.to_thread(
             cut, normalised.records, normalised.quarantined, partitions=connector.definition.partitions
         )
@@ -188,8 +194,8 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
         "side_read", run=command.run, side=command.side, entity=command.entity, records=fact.records,
         seconds=fact.seconds, code=side.incomplete.code if side.incomplete else None,
     )  # fmt: skip
-    at = to_text(context.clock.now())
-    return move_run(command.run, lambda now: side_is_read(now, fact, is_usable=side.frames is not None, at=at))
+    at, is_usable = to_text(context.clock.now()), side.frames is not None
+    return move_run(command.run, lambda now: side_is_read(now, fact, is_usable=is_usable, at=at))
 
 
 @dataclass(frozen=True)

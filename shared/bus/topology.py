@@ -158,6 +158,7 @@ CONSUMERS: Final[tuple[ConsumerSpec, ...]] = (
     ConsumerSpec("differ", "differ", "CORE", ("cmd.diff.>", "cmd.plan.>")),
     ConsumerSpec("differ_outcomes", "differ", "CORE", ("evt.applier.apply_finished.>",)),
     ConsumerSpec("applier", "applier", "CORE", ("cmd.apply.>",)),
+    ConsumerSpec("applier_cancels", "applier", "CORE", ("evt.extractor.run_cancelled.>",)),
     ConsumerSpec("auditor_core", "auditor", "CORE", (), ack_wait_seconds=30, max_ack_pending=5000),
     ConsumerSpec("auditor_ledger", "auditor", "LEDGER", (), ack_wait_seconds=30, max_ack_pending=5000),
     ConsumerSpec("auditor_dlq", "auditor", "DLQ", (), ack_wait_seconds=30, max_ack_pending=5000),

@@ -13,6 +13,8 @@ class ConnectorActive(Event):
     event_type: ClassVar[str] = "aether.connector.active.v1"
     connector: str
     run: str
+    waiting: str | None = None
+    """An earlier run that waits for a person while a dry-run is the last one; the next apply supersedes it."""
 
 
 def active_subject(connector: str) -> str:

@@ -104,8 +104,8 @@ def schools_entity(pseudo_schools: Sequence[int]) -> SqlEntity:
 
 def _staff_statements(tables: Tables) -> Statements:
     staff, login = tables["staff"], tables["login"]
-    # Several logins may belong to one person; the live one with the lowest number is taken, and where it has no address,
-    # or there is no login, STF's own address. The inner select gives one row a person, so staff are not multiplied.
+    # Several logins may belong to one person; the live one with the lowest number is taken, and where it has no
+    # address, or there is no login, STF's own. The inner select gives one row a person, so staff are not multiplied.
     preferred = (
         select(login.column("SID").label("staff_id"), func.min(login.column("UID")).label("login_id"))
         .where(_is_live(login), login.column("SID").is_not(None))

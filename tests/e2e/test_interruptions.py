@@ -36,9 +36,7 @@ async def test_cancel_takes_effect_at_the_next_change_and_ends_partial(road: Roa
     run, waiting = await road.planned()
     await road.vendor("POST", "faults", {"kind": "slow", "method": "PATCH", "times": 200, "seconds": 0.3})
     await road.approve(waiting)
-    async with asyncio.timeout(30):
-        while len(await road.effects()) < 12:
-            await asyncio.sleep(0.05)
+    await road.until_effects(12)
     async with road.stack.client("operator") as operator:
         reply = await operator.cancel(NameRun(run=run, reason="wrong night"))
     assert reply.is_accepted

@@ -54,8 +54,7 @@ async def test_part_killed_while_applying(road: Road, part: str) -> None:
     await road.vendor("POST", "faults", SLOW_WRITES)
     await road.approve(waiting)
     await road.until(run, lambda a: a.run is not None and a.run.status == "applying", "applying")
-    while len(await road.effects()) < 20:
-        pass
+    await road.until_effects(20)
     road.stack.kill(part)
     assert len(await road.effects()) < sum(road.district.truth["counts"].values()), "it was killed too late"
     await _finish(road, run)
@@ -73,8 +72,7 @@ async def test_every_program_killed_one_after_the_other_in_one_run(district: Dis
         await road.stack.wait_ready("auditor")
         await road.vendor("POST", "faults", SLOW_WRITES)
         await road.approve(waiting)
-        while len(await road.effects()) < 10:
-            pass
+        await road.until_effects(10)
         road.stack.kill("applier")
         await road.stack.wait_ready("applier")
         await _finish(road, run)

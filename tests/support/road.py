@@ -169,6 +169,12 @@ class Road:
         await self.vendor("PUT", "state", seed)
         self._journal_from = (await self.vendor("GET", "effects"))["last_seq"]
 
+    async def until_effects(self, number: int) -> None:
+        """Wait until so many contacts were touched."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while len(await self.effects()) < number:  # noqa: ASYNC110 -- the vendor is another process
+                await asyncio.sleep(0.05)
+
     async def assert_everything_once(self) -> None:
         """Every change of the truth took effect exactly once, and nothing else did."""
         effects = await self.effects()

@@ -19,12 +19,12 @@ from prometheus_client import CollectorRegistry
 from shared.bus.broker import BusBroker, NotProvisioned, answer, consume
 from shared.bus.connect import leave
 from shared.bus.delivery import BackOff, Permanent
-from shared.events.dead_letters import HEADER_PREFIX
 from shared.bus.publishing import Outgoing, publish_one
 from shared.bus.reading import read_all
 from shared.bus.topology import CONSUMERS, PROVISIONER
 from shared.clock import SystemClock
 from shared.errors import TryLater
+from shared.events.dead_letters import HEADER_PREFIX
 from shared.events.stored import Stored
 from tests.support.bus import BusUnderTest, until
 
