@@ -6,6 +6,7 @@ Each time: zero writes, a refusal with its code, an entry in the audit log.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ from shared.plan.document import Plan, PlanPage, header_subject, page_subject, p
 from shared.run.moves import state_message
 from shared.run.state import RunState, state_subject
 from shared.run.states import RunStatus
-from tests.support.road import Road
+from tests.support.road import District, Road, house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -164,3 +165,24 @@ async def test_apply_without_any_approval_is_refused(road: Road) -> None:
                 js, Outgoing(subject=subject, body=body_of(event), headers=headers, message_id=message_id)
             )
     await _refused(road, run, "APV_TOO_FEW")
+
+
+async def test_one_byte_altered_on_the_disk_of_the_bus_is_refused(district: District, tmp_path: Path) -> None:
+    async with house(district, tmp_path / "house") as own:
+        run, waiting = await own.planned()
+        own.stack.kill("bus", stays_down=True)
+        pattern = b'"after":"'
+        blocks = [
+            (path, content.index(pattern) + len(pattern))
+            for path in (own.stack.layout.bus / "store").rglob("PLAN/msgs/*.blk")
+            if pattern in (content := path.read_bytes())
+        ]
+        path, at = blocks[0]
+        altered = bytearray(path.read_bytes())
+        altered[at] ^= 1
+        path.write_bytes(altered)
+        await own.stack.restart("bus")
+        for service in ("differ", "applier", "auditor"):
+            await own.until_ready(service)
+        assert (await own.approve(waiting)).is_accepted
+        await _refused(own, run, "APL_PLAN_ALTERED")

@@ -142,6 +142,12 @@ class Road:
         run = await self.request("apply")
         return run, await self.until_status(run, "awaiting_approval")
 
+    async def until_ready(self, service: str) -> None:
+        """Wait until a service says that it takes work, as an orchestrator would ask it."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX), httpx.AsyncClient() as client:
+            while (await client.get(f"{self.stack.admin_url(service)}/readyz")).status_code != httpx.codes.OK:
+                await asyncio.sleep(0.1)
+
     # --- the vendor -------------------------------------------------------------------------------------------------
 
     async def vendor(self, method: str, path: str, body: object = None) -> Any:
@@ -172,7 +178,7 @@ class Road:
     async def until_effects(self, number: int) -> None:
         """Wait until so many contacts were touched."""
         async with asyncio.timeout(WAIT_SECONDS_MAX):
-            while len(await self.effects()) < number:  # noqa: ASYNC110 -- the vendor is another process
+            while len(await self.effects()) < number:
                 await asyncio.sleep(0.05)
 
     async def assert_everything_once(self) -> None:
