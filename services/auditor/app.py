@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from faststream.nats import NatsMessage
-from prometheus_client import CollectorRegistry
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.auditor.ingest import Auditor, LogKey
 from services.auditor.settings import AuditorSettings
 from services.auditor.store import Store
-from shared.bus.broker import BusBroker, answer
-from shared.bus.connect import BusSettings, client_of
-from shared.bus.program import run_program
-from shared.clock import SystemClock
-from shared.hashing.signing import load_private_key
-from shared.ids import RandomIds
+from shared.bus.connect import client_of
+from shared.bus.wiring import connected, run_service
+from shared.errors import NeedsPerson
+from shared.hashing.signing import KeyTextError, load_private_key
 from shared.secrets import resolve
-from shared.telemetry.logs import configure_logs
-from shared.telemetry.tracing import tracer_provider
 
 SERVICE = "auditor"
 QUESTIONS_AT_ONCE = 8
 
 
-async def run(settings: AuditorSettings) -> None:
+async def run() -> None:
     """Run the service until it is asked to end."""
-    configure_logs(SERVICE, settings.log_level)
-    registry, clock = CollectorRegistry(), SystemClock()
-    broker = BusBroker(
-        BusSettings(url=settings.nats_url, user=SERVICE, password=resolve(settings.nats_password)),
-        service=SERVICE,
-        registry=registry,
-        clock=clock,
-        tracer_provider=tracer_provider(SERVICE, otlp_endpoint=settings.otlp_endpoint),
-    )
-    await broker.connect()
+    settings = AuditorSettings()
+    service = await connected(SERVICE, settings)
     store = Store.open(settings.database_url)
     await store.migrate()
     auditor = Auditor(
-        client=client_of(broker.jetstream),
-        js=broker.jetstream,
+        client=client_of(service.js),
+        js=service.js,
         store=store,
-        key=LogKey(private=load_private_key(resolve(settings.signing_key)), origin=settings.log_origin),
-        clock=clock,
-        ids=RandomIds(),
-        registry=registry,
+        key=LogKey(private=_signing_key(settings), origin=settings.log_origin),
+        clock=service.clock,
+        ids=service.ids,
+        registry=service.metrics,
         batch_messages_max=settings.batch_messages_max,
     )
-
-    async def respond(message: NatsMessage) -> bytes:
-        return await auditor.answer(message.raw_message.subject, message.raw_message.data)
-
-    answer(broker, "aether.query.>", respond, parallel=QUESTIONS_AT_ONCE)
+    service.take_questions("aether.query.>", auditor.answer, parallel=QUESTIONS_AT_ONCE)
     try:
-        await run_program(broker, settings, registry, is_ready=auditor.is_ready, beside=auditor.run)
+        await service.run(is_ready=auditor.is_ready, beside=auditor.run)
     finally:
         await store.close()
 
 
+def _signing_key(settings: AuditorSettings) -> Ed25519PrivateKey:
+    try:
+        return load_private_key(resolve(settings.signing_key))
+    except KeyTextError as error:
+        raise NeedsPerson("SYS_SECRET", f"AETHER_SIGNING_KEY ({settings.signing_key}): {error}") from error
+
+
 def main() -> None:
     """Entry point."""
-    asyncio.run(run(AuditorSettings()))
+    run_service(SERVICE, run)
 
 
 if __name__ == "__main__":

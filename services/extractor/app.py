@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from prometheus_client import CollectorRegistry
-
 from services.extractor.handlers import REQUESTS, ROUTES, Context
 from services.extractor.settings import ExtractorSettings
-from shared.bus.broker import BusBroker
-from shared.bus.commit import Committer
-from shared.bus.connect import BusSettings
-from shared.bus.dispatch import Dispatcher
-from shared.bus.program import run_program
-from shared.bus.wiring import wire_consumer, wire_requests
-from shared.clock import SystemClock
+from shared.bus.wiring import connected, run_service
 from shared.contract.catalog import Connectors
-from shared.ids import RandomIds
 from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
-from shared.secrets import resolve
-from shared.telemetry.logs import configure_logs
-from shared.telemetry.tracing import tracer_provider
 
 SERVICE = "extractor"
 SIDES_AT_ONCE = 2
 """Both sides of a run are read side by side."""
 
 
-async def run(settings: ExtractorSettings) -> None:
+async def run() -> None:
     """Run the service until it is asked to end."""
-    configure_logs(SERVICE, settings.log_level)
-    registry, clock, ids = CollectorRegistry(), SystemClock(), RandomIds()
-    traces = tracer_provider(SERVICE, otlp_endpoint=settings.otlp_endpoint)
-    broker = BusBroker(
-        BusSettings(url=settings.nats_url, user=SERVICE, password=resolve(settings.nats_password)),
-        service=SERVICE,
-        registry=registry,
-        clock=clock,
-        tracer_provider=traces,
+    settings = ExtractorSettings()
+    service = await connected(SERVICE, settings)
+    context = Context(
+        js=service.js,
+        committer=service.committer,
+        connectors=Connectors(settings.connectors),
+        connections=load_connections(settings.connections),
+        registry=Registry(settings.systems),
+        clock=service.clock,
+        ids=service.ids,
     )
-    await broker.connect()
-    committer = Committer(broker.jetstream, service=SERVICE, clock=clock, tracer_provider=traces)
-    dispatcher = Dispatcher(
-        service=SERVICE,
-        routes=ROUTES,
-        requests=REQUESTS,
-        context=Context(
-            js=broker.jetstream,
-            committer=committer,
-            connectors=Connectors(settings.connectors),
-            connections=load_connections(settings.connections),
-            registry=Registry(settings.systems),
-            clock=clock,
-            ids=ids,
-        ),
-        committer=committer,
-        clock=clock,
-        ids=ids,
-    )
-    wire_consumer(broker, "extractor", dispatcher, parallel=SIDES_AT_ONCE)
-    wire_requests(broker, REQUESTS, dispatcher)
-    await run_program(broker, settings, registry)
+    service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers={"extractor": SIDES_AT_ONCE})
+    await service.run()
 
 
 def main() -> None:
     """Entry point."""
-    asyncio.run(run(ExtractorSettings()))
+    run_service(SERVICE, run)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from shared.bus.broker import BusBroker
 from shared.bus.commit import Committer
-from shared.bus.dispatch import Actor, Asked, Dispatcher, RequestRoute, Route
+from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
 from shared.bus.publishing import publish_one
 from shared.bus.reading import last, read_all
-from shared.bus.wiring import wire_consumer, wire_requests
+from shared.bus.wiring import Service
 from shared.clock import SystemClock, to_text
 from shared.errors import NeedsPerson
 from shared.events.commands import (
@@ -35,6 +35,7 @@ from shared.ids import RandomIds
 from shared.run.moves import Decision, Message, Move, move_run, state_message
 from shared.run.state import PhaseTime, RunState, state_subject
 from shared.run.states import RunStatus
+from shared.settings import ServiceSettings
 from shared.telemetry.tracing import current_traceparent, tracer_provider
 from tests.support.bus import BusUnderTest, until
 
@@ -140,12 +141,9 @@ class Serving:
         )
         await broker.connect()
         committer = Committer(broker.jetstream, service=name, clock=CLOCK, tracer_provider=traces)
-        dispatcher = Dispatcher(
-            service=name, routes=routes, requests=requests, context=self.seen, committer=committer, clock=CLOCK,
-            ids=RandomIds(),
-        )  # fmt: skip
-        wire_consumer(broker, name, dispatcher)
-        wire_requests(broker, requests, dispatcher)
+        settings = ServiceSettings(nats_url=self.bus.settings_for(name).url, nats_password="env:UNUSED")
+        service = Service(name, settings, broker, committer, CollectorRegistry(), CLOCK, RandomIds())
+        service.take(context=self.seen, routes=routes, requests=requests, consumers={name: 1})
         await broker.start()
         try:
             yield
