@@ -58,6 +58,9 @@ class Stop:
     note: FailureNote
 
 
+ASKED_TO_END = Stop("cancel", FailureNote(code="SYS_CANCELLED", text="a person asked that the run end"))
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What the work is given."""
@@ -297,7 +300,7 @@ class Applying:
 
     def _must_stop(self) -> bool:
         if self._stop is None and self._around.is_cancelled():
-            self._stop = Stop("cancel", FailureNote(code="SYS_CANCELLED", text="a person asked that the run end"))
+            self._stop = ASKED_TO_END
         return self._stop is not None
 
     def _pause(self, error: AetherError) -> None:

@@ -16,7 +16,7 @@ from random import Random
 import structlog
 from nats.js import JetStreamContext
 
-from services.applier.apply import Applying, Stop, Surroundings
+from services.applier.apply import ASKED_TO_END, Applying, Stop, Surroundings
 from services.applier.examination import (
     PlanIsStale,
     StoredBytes,
@@ -25,7 +25,7 @@ from services.applier.examination import (
     examine_pages,
     examine_plan,
 )
-from services.applier.outcomes import RunLedger, codes_of, counts_of, read_known
+from services.applier.outcomes import Known, RunLedger, codes_of, counts_of, counts_without_plan, read_known
 from shared.bus.commit import Committer
 from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost, plant_fence
@@ -108,9 +108,11 @@ def resume(state: RunState, *, actor: str | None, reason: str, at: str) -> Decis
             "APV_WRONG_STATE", f"run {state.run} is {state.status}; only a paused run can be resumed", run=state.run
         )
     ordinal = 1 + sum(phase.status is RunStatus.APPLYING for phase in state.history)
+    # The counts of the pause will not hold any more; a run that is paused again by a crash must not show them.
+    going_on = state.model_copy(update={"counts": None}).moved(RunStatus.APPLYING, at=at)
     return Decision(
         (
-            state_message(state.moved(RunStatus.APPLYING, at=at)),
+            state_message(going_on),
             Message(
                 subject=f"evt.applier.run_resumed.{state.run}",
                 event=RunResumed(run=state.run, actor=actor, reason=reason),
@@ -137,7 +139,11 @@ async def on_apply_plan(command: ApplyPlan, context: Context) -> Move | None:
 
 
 async def on_run_cancelled(fact: RunCancelled, context: Context) -> Move | None:
-    """End a paused run whose unknown outcomes must be looked up first; others end without the applier."""
+    """End a paused run whose unknown outcomes must be looked up first.
+
+    A run that is applying is ended by the applier that is at work; should that one pause it instead, or have died, it
+    is ended here. Every other run has ended when this is delivered.
+    """
     await _under_lease(fact.run, context)
     return None
 
@@ -175,12 +181,13 @@ async def _apply_under_lease(run: str, hold: LeaseHold, context: Context) -> Non
     if not may_be_worked_on(state):
         return
     started = context.clock.monotonic_seconds()
+    # Before anything is read or counted: what a former holder still sends is refused from here on.
+    fence = await plant_fence(context.js, context.committer, target=state.target, token=hold.token)
     try:
         plan, changes = await _examined(state, context)
     except StopRun as error:
         await _refuse(run, error, context)
         return
-    fence = await plant_fence(context.js, context.committer, target=state.target, token=hold.token)
     if state.status is RunStatus.APPROVED:
         try:
             started_with = await context.committer.commit(_start(plan, hold.token, at=to_text(context.clock.now())))
@@ -218,12 +225,15 @@ async def _apply_under_lease(run: str, hold: LeaseHold, context: Context) -> Non
             stop = await applying.run([change for change in changes if change.change_id not in excluded])
     finally:
         await target.close()
+    if state.status is RunStatus.PAUSED:
+        stop = stop or ASKED_TO_END  # it was taken up to end, also when an earlier attempt left nothing to look up
     await _end(run, plan, changes, applying, stop, started, context)
 
 
 async def _refuse(run: str, error: AetherError, context: Context) -> None:
     at = to_text(context.clock.now())
-    await context.committer.commit(move_run(run, lambda now: refuse(now, error, at=at)))
+    known = await read_known(context.js, run)
+    await context.committer.commit(move_run(run, lambda now: refuse(now, error, known, at=at)))
     log.error("apply_refused", run=run, code=error.code)
 
 
@@ -280,19 +290,18 @@ def _start(plan: Plan, token: int, *, at: str) -> Move:
     return Move(reads=(run_subject, serial_subject), decide=decide)
 
 
-def refuse(state: RunState, error: AetherError, *, at: str) -> Decision:
+def refuse(state: RunState, error: AetherError, known: Known, *, at: str) -> Decision:
     """The run whose plan must not be applied: failed or stale before the first write, paused after it."""
-    note = FailureNote.of(error)
-    if state.status is RunStatus.APPROVED:
-        ended = state.moved(
-            RunStatus.STALE if isinstance(error, PlanIsStale) else RunStatus.FAILED, at=at, failure=note
-        )
-        planned = state.plan.changes if state.plan is not None else 0
-        ended = ended.model_copy(update={"counts": NineCounts(planned=planned, not_attempted=planned)})
-    elif RunStatus.PAUSED is state.status or state.has_ended:
+    if state.status is RunStatus.PAUSED or state.has_ended:
         return Decision()
+    note = FailureNote.of(error)
+    if state.status is not RunStatus.APPROVED:
+        status = RunStatus.PAUSED
     else:
-        ended = state.moved(RunStatus.PAUSED, at=at, failure=note)
+        status = RunStatus.STALE if isinstance(error, PlanIsStale) else RunStatus.FAILED
+    # Counted here, or a run whose plan cannot be read any more could not be ended by anybody.
+    counts = counts_without_plan(state.plan.changes if state.plan is not None else 0, known)
+    ended = state.model_copy(update={"counts": counts}).moved(status, at=at, failure=note)
     fact = Message(
         subject=f"evt.applier.apply_refused.{state.run}",
         event=ApplyRefused(run=state.run, refusal=note),

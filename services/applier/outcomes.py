@@ -116,6 +116,14 @@ def counts_of(planned: Sequence[str], known: Known) -> NineCounts:
     return NineCounts(planned=len(planned), **results)
 
 
+def counts_without_plan(planned: int, known: Known) -> NineCounts:
+    """The nine counts where the plan's changes cannot be named: what the ledger does not mention was not attempted."""
+    results: Counter[str] = Counter(outcome.result for outcome in known.outcomes.values())
+    results["unknown"] = len(known.unknown)
+    results["not_attempted"] += planned - results.total()
+    return NineCounts(planned=planned, **results)
+
+
 def codes_of(known: Known) -> dict[str, int]:
     """Outcomes by failure code, in code order."""
     codes = Counter(outcome.code for outcome in known.outcomes.values() if outcome.code is not None)

@@ -24,6 +24,7 @@ from services.auditor.plans import PlanViews
 from services.auditor.pulling import StreamPull
 from services.auditor.store import RecordAltered, Standing, Store, StreamProgress, WriterFenced
 from services.auditor.writing import SERVICE, LogKey, Writing
+from shared.bus.client import heeding
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost
 from shared.bus.publishing import PublishFailed
 from shared.bus.reading import StreamUnavailable
@@ -94,26 +95,32 @@ class Auditor:
         holder = f"{SERVICE}-{self._ids.token(6)}"
         while True:
             try:
-                async with LeaseHold(
-                    self._js,
-                    subject=LEASE_SUBJECT,
-                    holder=holder,
-                    ttl_seconds=self._lease_seconds,
-                    ids=self._ids,
-                    monotonic=self._clock.monotonic_seconds,
-                ) as lease:
-                    await self._write(lease)
+                # What a cancellation breaks off may fail in its own way; beginning again would outlive it.
+                await heeding(self._write_under_lease(holder))
             except LeaseHeld:
                 self._is_ready = True
             except (LeaseLost, WriterFenced) as loss:
                 log.warning("audit_writer_replaced", reason=str(loss))
             except (SQLAlchemyError, StreamUnavailable, PublishFailed, nats.errors.Error) as error:
                 self._is_ready = False
+                if self._client.is_closed:
+                    raise  # for good: trying again would only spin
                 # The text of a database error may quote a row.
                 log.error("audit_writing_failed", error=type(error).__name__)
             finally:
                 self._is_writing = False
             await asyncio.sleep(STANDBY_SECONDS)
+
+    async def _write_under_lease(self, holder: str) -> None:
+        async with LeaseHold(
+            self._js,
+            subject=LEASE_SUBJECT,
+            holder=holder,
+            ttl_seconds=self._lease_seconds,
+            ids=self._ids,
+            monotonic=self._clock.monotonic_seconds,
+        ) as lease:
+            await self._write(lease)
 
     async def _write(self, lease: LeaseHold) -> None:
         standing = await self._store.take_over(lease.token)
@@ -142,7 +149,8 @@ class Auditor:
                         task.result()
                 if not taken:
                     try:
-                        await asyncio.wait_for(bell.wait() if pause is None else asyncio.sleep(pause), IDLE_SECONDS)
+                        async with asyncio.timeout(IDLE_SECONDS):
+                            await (bell.wait() if pause is None else asyncio.sleep(pause))
                     except TimeoutError:
                         continue
         finally:

@@ -80,7 +80,8 @@ class StreamPull:
                     self._credit += PULL_MESSAGES
                     await self._client.publish(subject, request, reply=inbox)
                 try:
-                    await asyncio.wait_for(self._wants_more.wait(), PULL_SECONDS + 1)
+                    async with asyncio.timeout(PULL_SECONDS + 1):
+                        await self._wants_more.wait()
                 except TimeoutError:
                     self._credit = 0  # the server forgot the request: restarted, or the connection was lost
         finally:

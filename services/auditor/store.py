@@ -8,10 +8,12 @@ writer that was replaced and wakes up late writes nothing. It decides nothing ab
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Insert, Table, bindparam, event, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -24,8 +26,12 @@ from services.auditor.migrations import migrate
 from services.auditor.recording import Projected
 from services.auditor.tree import CompletedNode, Frontier, root_at
 
+T = TypeVar("T")
+
 POOL_CONNECTIONS = 5
 SQLITE_BUSY_MS = 10_000
+
+log = structlog.get_logger(__name__)
 
 
 class WriterFenced(Exception):
@@ -99,12 +105,22 @@ class Store:
 
     async def take_over(self, token: int) -> Standing:
         """Shut out every writer with an older lease, and return where the log stands."""
+        return await _whole(self._take_over(token))
+
+    async def append(self, batch: Batch, token: int) -> None:
+        """Add a batch; `WriterFenced` when the lease is no longer the latest."""
+        await _whole(self._append(batch, token))
+
+    async def add_checkpoint(self, *, size: int, text: str, token: int) -> None:
+        """Keep a signed checkpoint; one size has one."""
+        await _whole(self._add_checkpoint(size, text, token))
+
+    async def _take_over(self, token: int) -> Standing:
         async with self.engine.begin() as connection:
             await _show_token(connection, token)
             return await connection.run_sync(_standing)
 
-    async def append(self, batch: Batch, token: int) -> None:
-        """Add a batch; `WriterFenced` when the lease is no longer the latest."""
+    async def _append(self, batch: Batch, token: int) -> None:
         async with self.engine.begin() as connection:
             await _show_token(connection, token)
             if batch.entries:
@@ -117,8 +133,7 @@ class Store:
             ])  # fmt: skip
             await self._project(connection, batch.projected)
 
-    async def add_checkpoint(self, *, size: int, text: str, token: int) -> None:
-        """Keep a signed checkpoint; one size has one."""
+    async def _add_checkpoint(self, size: int, text: str, token: int) -> None:
         async with self.engine.begin() as connection:
             await _show_token(connection, token)
             await connection.execute(insert(tables.checkpoint), {"size": size, "text": text})
@@ -144,6 +159,23 @@ class Store:
         """Insert rows, or overwrite those with the same primary key."""
         if rows:
             await connection.execute(_upsert(self.engine.dialect.name, table, rows[0].keys() - keep), list(rows))
+
+
+async def _whole(transaction: Coroutine[Any, Any, T]) -> T:
+    """Let a writing transaction end before a cancellation counts; a second cancellation does not wait for it.
+
+    SQLite keeps the lock of one that was broken off for as long as its cursor lives somewhere, and every writer after
+    it waits in vain.
+    """
+    task = asyncio.create_task(transaction)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The text of a database error may quote a row.
+            log.warning("audit_transaction_failed_while_ending", error=type(error).__name__)
+        raise
 
 
 def _upsert(dialect: str, table: Table, overwritten: set[str]) -> Insert:

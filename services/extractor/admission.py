@@ -44,13 +44,15 @@ def admit(admission: Admission, *, present: RunState | None, waiting: RunState |
             f"connector {definition.name} {definition.version} is {definition.lifecycle}; "
             "only an active release can be applied, ask for mode dry-run",
         )
-    if present is not None and not present.has_ended and present.status not in WAITING_FOR_A_PERSON:
-        raise NeedsPerson(
-            "APV_OVERLAP",
-            f"connector {definition.name}: run {present.run} is {present.status}; wait for it or cancel it",
-            other_run=present.run,
-        )
-    still_waiting = [one for one in (present, waiting) if one is not None and one.status in WAITING_FOR_A_PERSON]
+    # The earlier one too: it may have been approved since, and be at work now.
+    still_waiting = [one for one in (present, waiting) if one is not None and not one.has_ended]
+    for one in still_waiting:
+        if one.status not in WAITING_FOR_A_PERSON:
+            raise NeedsPerson(
+                "APV_OVERLAP",
+                f"connector {definition.name}: run {one.run} is {one.status}; wait for it or cancel it",
+                other_run=one.run,
+            )
     superseded: tuple[Message, ...] = ()
     if request.mode == "apply":
         superseded = tuple(_superseded(one, admission) for one in still_waiting)
@@ -140,26 +142,31 @@ _ENDS_AT_ONCE = frozenset(
 def cancel(state: RunState, *, actor: str | None, reason: str, at: str) -> Decision:
     """End a run, or ask its applier to end it; `NeedsPerson` when it has ended already.
 
-    The applier ends a run that is applying, at its next change, and a paused one with unknown outcomes, once it has
-    looked them up.
+    The applier ends a run that is applying, at its next change, and a paused one that may have unknown outcomes, once
+    it has looked them up.
     """
     if state.has_ended:
         raise NeedsPerson(
             "APV_WRONG_STATE", f"run {state.run} has ended as {state.status}; there is nothing to cancel", run=state.run
         )
     if state.cancel_requested_by is not None:
+        how = (
+            "ends when its unknown outcomes are looked up; mend what keeps the target from being read, then resume it"
+            if state.status is RunStatus.PAUSED
+            else "ends at its next change already"
+        )
         raise NeedsPerson(
-            "APV_WRONG_STATE",
-            f"run {state.run} ends at its next change already, as {state.cancel_requested_by} asked",
-            run=state.run,
+            "APV_WRONG_STATE", f"run {state.run}, as {state.cancel_requested_by} asked, {how}", run=state.run
         )
     asked = state.model_copy(update={"cancel_requested_by": actor or "unknown"})
     has_effects = state.counts is not None and state.counts.applied > 0
-    has_unknown = state.counts is not None and state.counts.unknown > 0
-    if state.status in _ENDS_AT_ONCE and not has_unknown:
+    # A run that was paused by a defect was not counted: anything may be unknown.
+    is_paused = state.status is RunStatus.PAUSED
+    may_have_unknown = is_paused and (state.counts is None or state.counts.unknown > 0)
+    if state.status in _ENDS_AT_ONCE and not may_have_unknown:
         note = FailureNote(code="SYS_CANCELLED", text=f"cancelled by {actor or 'unknown'}")
         # A paused run has concluded changes: what was done stays done, and the run ends amber.
-        status = RunStatus.PARTIAL if state.status is RunStatus.PAUSED and has_effects else RunStatus.CANCELLED
+        status = RunStatus.PARTIAL if is_paused and has_effects else RunStatus.CANCELLED
         asked = asked.moved(status, at=at, failure=note)
     return Decision(
         (

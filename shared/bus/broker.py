@@ -7,7 +7,6 @@ letters by `delivery.decide`; a heartbeat keeps a long handler's message from go
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
@@ -30,7 +29,15 @@ from nats.js.errors import NotFoundError
 from opentelemetry.trace import TracerProvider
 from prometheus_client import CollectorRegistry, Counter
 
-from shared.bus.connect import BusSettings, PermissionRefused, Refusals, Watch, client_of, connect_watched
+from shared.bus.connect import (
+    BusSettings,
+    PermissionRefused,
+    Refusals,
+    Watch,
+    client_of,
+    close_for_good,
+    connect_watched,
+)
 from shared.bus.delivery import (
     STANDARD_BACK_OFF,
     Ack,
@@ -174,9 +181,23 @@ class BusBroker(NatsBroker):
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> None:
-        """Let running handlers end and leave the bus on purpose."""
+        """Let running handlers end and leave the bus on purpose, also when it is not there."""
         self._watch.is_leaving = True
-        await super().stop(exc_type, exc_val, exc_tb)
+        client = self._connection
+        try:
+            await super().stop(exc_type, exc_val, exc_tb)
+        except* (nats.errors.Error, TimeoutError) as errors:
+            # Nothing is lost with it: what was not acknowledged is delivered again.
+            log.warning(
+                "bus_not_left_in_order",
+                user=self._settings.user,
+                errors=sorted({type(error).__name__ for error in errors.exceptions}),
+            )
+        finally:
+            if client is not None and not client.is_closed:
+                await close_for_good(client)
+            self._connection = None
+            self.config.disconnect()
 
     async def _connect(self) -> Client:
         self._watch.is_leaving = False
@@ -287,9 +308,8 @@ class _RuledDelivery(BaseMiddleware[Any, Any]):
         exc_tb: TracebackType | None = None,
     ) -> bool:
         if self._heart is not None:
+            # Not awaited: a cancellation that came meanwhile would be taken for the heart's own.
             self._heart.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._heart
         if exc_val is not None and not isinstance(exc_val, Exception):
             # The program is ending: another replica may have the message in a moment.
             await self._say(self._message.nak(delay=PAUSE_AFTER_SHUTDOWN_SECONDS))

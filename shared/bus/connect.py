@@ -21,6 +21,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from shared.bus.client import BusClient
 from shared.bus.topology import inbox_prefix
 
 REFUSALS_KEPT_MAX: Final = 100
@@ -221,13 +222,13 @@ async def connect(
 
 async def connect_watched(settings: BusSettings, watch: Watch, *, exits_when_closed: bool) -> Client:
     """Connect with a watch of the caller's making; for the broker."""
-    client = Client()
+    client = BusClient()
     try:
         await client.connect(**connection_options(settings, watch, exits_when_closed=exits_when_closed))
     except BaseException:
         # An attempt given up leaves a socket behind; closing it is on purpose.
         watch.is_leaving = True
-        await _close(client)
+        await close_for_good(client)
         raise
     watch.has_connected = True
     _WATCHES[client] = watch
@@ -242,10 +243,10 @@ async def leave(client: Client) -> None:
     if client.is_connected:
         await client.drain()
     elif not client.is_closed:
-        await _close(client)
+        await close_for_good(client)
 
 
-async def _close(client: Client) -> None:
+async def close_for_good(client: Client) -> None:
     """Close a connection that may be broken already: the library still tries to write its last words."""
     with suppress(OSError):
         await client.close()

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
+import nats.errors
 import structlog
 from nats.js import JetStreamContext
 
 from shared.bus.commit import Committer
-from shared.bus.publishing import Conflict, Fence, Outgoing, PublishFailed, publish_one
+from shared.bus.publishing import Conflict, Fence, Outgoing, PublishFailed, PublishRefused, publish_one
 from shared.bus.reading import StreamUnavailable, last
 from shared.bus.topology import stream_of
 from shared.events.envelope import decode
@@ -155,8 +156,10 @@ async def plant_fence(js: JetStreamContext, committer: Committer, *, target: str
 class LeaseHold:
     """Hold a lease for the length of an `async with` body, renewing it in the background.
 
-    When the lease is lost the body's task is cancelled and the block ends in LeaseLost. `is_held()` is the check
-    before each act: it goes by our own clock, from before the last confirmed renewal was sent, with a margin.
+    When the lease is lost the body's task is cancelled and the block ends in LeaseLost. A cancellation by somebody
+    else goes before that: it is never taken for ours, and nothing that fails while the lease is given back hides it.
+    `is_held()` is the check before each act: it goes by our own clock, from before the last confirmed renewal was
+    sent, with a margin.
     """
 
     def __init__(
@@ -179,6 +182,7 @@ class LeaseHold:
         self._held_until = 0.0
         self._loss: LeaseLost | None = None
         self._body: asyncio.Task[object] | None = None
+        self._cancelled_before = 0
         self._renewing: asyncio.Task[None] | None = None
 
     @property
@@ -204,33 +208,49 @@ class LeaseHold:
         )
         self._held_until = asked_at + self._ttl_seconds * HELD_SHARE
         self._body = asyncio.current_task()
+        self._cancelled_before = self._body.cancelling() if self._body is not None else 0
         self._renewing = asyncio.create_task(self._keep_renewing(self._grant), name=f"renew {self._subject}")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
+        # The body has ended: a loss that shows only now is no longer its affair and cancels nobody.
+        body, self._body = self._body, None
         loss = self._loss
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
-        if loss is not None:
-            # Take back our own cancellation; what is left over is somebody else's, and theirs goes first.
-            if self._body is not None and self._body.uncancel() > 0:
-                return
-            if error is None or isinstance(error, asyncio.CancelledError):
-                raise loss
+        came_late = False
+        try:
+            if self._renewing is not None:
+                self._renewing.cancel()
+                await asyncio.gather(self._renewing, return_exceptions=True)
+        except asyncio.CancelledError:
+            if loss is None:
+                raise
+            came_late = True  # ours, which the body did not live to see, or somebody else's
+        if loss is None:
+            await self._give_back()
             return
-        if self._grant is not None:
-            try:
+        # Take back our own cancellation; what is left over is somebody else's, and theirs goes first.
+        if body is not None and body.uncancel() > self._cancelled_before:
+            if came_late or error is None:
+                raise asyncio.CancelledError
+            return
+        if error is None or isinstance(error, asyncio.CancelledError):
+            raise loss
+
+    async def _give_back(self) -> None:
+        if self._grant is None:
+            return
+        try:
+            async with asyncio.timeout(self._ttl_seconds * PUBLISH_SHARE):
                 await release(self._js, self._grant)
-            except (PublishFailed, StreamUnavailable) as failure:
-                # It runs out by itself; the body's outcome matters more.
-                log.warning("lease_not_released", subject=self._subject, error=type(failure).__name__)
+        except (TimeoutError, PublishFailed, PublishRefused, StreamUnavailable, nats.errors.Error) as failure:
+            # It runs out by itself; how the body ended matters more, above all when it was cancelled.
+            log.warning("lease_not_released", subject=self._subject, error=type(failure).__name__)
 
     async def _keep_renewing(self, grant: Grant) -> None:
-        """Renew until cancelled or lost; the bound of the loop is the lease itself."""
-        while True:
+        """Renew until the body has ended or the lease is lost; the bound of the loop is the lease itself."""
+        while self._body is not None:
             await asyncio.sleep(self._ttl_seconds * RENEW_SHARE)
             asked_at = self._monotonic()
             try:

@@ -25,8 +25,10 @@ from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 20.0
-"""How long running handlers may take after the signal to end."""
+DRAIN_SECONDS = 18.0
+"""How long after the signal to end the service's work may take: what runs beside the handlers and they themselves."""
+LEAVE_SECONDS = 2.0
+"""How long leaving the bus may take at least, if the work took all of its time."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -79,17 +81,18 @@ async def run_program(
         waiting.cancel()
         # What runs beside the handlers ends while the bus is still there to end it properly.
         working.cancel()
+        deadline = loop.time() + DRAIN_SECONDS
+        await asyncio.wait({working}, timeout=DRAIN_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await asyncio.gather(working, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout_at(max(deadline, loop.time() + LEAVE_SECONDS)):
                 await broker.stop()
         server.should_exit = True
-        results = await asyncio.gather(serving, working, waiting, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
+        ended, running = await asyncio.wait({serving, working}, timeout=LEAVE_SECONDS)
+        for task in running:
+            log.error("service_part_does_not_end", service=broker.service, part=task.get_name())
+        for task in ended:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
 
 
 async def _forever(work: Callable[[], Awaitable[None]] | None) -> None:

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
+from shared.bus.client import heeding
 from shared.bus.connect import client_of, raise_if_refused
 from shared.events.stored import Stored
 
@@ -129,7 +130,7 @@ class _EndOfStream(Exception):
 async def _batch(subscription: Subscription, reply: str, stream: str) -> AsyncIterator[Stored]:
     """Yield one batch; _EndOfStream when it was the last, StreamUnavailable when nobody answers."""
     while True:
-        message = await subscription.next_msg(timeout=READ_TIMEOUT_SECONDS)
+        message = await heeding(subscription.next_msg(timeout=READ_TIMEOUT_SECONDS))
         if message.subject != reply:
             continue
         headers = message.headers or {}

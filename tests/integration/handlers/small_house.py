@@ -29,7 +29,7 @@ from shared.bus.reading import read_all
 from shared.bus.topology import PEOPLE
 from shared.clock import SystemClock, to_text
 from shared.contract.catalog import Connectors
-from shared.errors import TryLater
+from shared.errors import NeedsPerson, TryLater
 from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
 from shared.events.model import Document
 from shared.events.stored import Stored
@@ -41,7 +41,7 @@ from shared.ports.system import Column, Finding, Source, Target
 from shared.ports.wire import Wire
 from shared.run.state import RunState
 from tests.support.bus import BusUnderTest
-from tests.unit.applier.fake_target import FakeTarget, FrameReading
+from tests.unit.applier.fake_target import ANY, FakeTarget, Fault, FrameReading
 from tests.unit.differ.frames import SmallWire
 from tests.unit.plan.plan_builder import ENTITY, IDENTITIES, MASTER, record, signed
 
@@ -294,6 +294,22 @@ class SmallHouse:
     async def to_finished(self) -> None:
         await self.to_approved()
         await self.apply()
+
+    async def to_paused(self) -> None:
+        """A run whose first write met an expired credential; it and those not sent yet have no outcome."""
+        await self.to_approved()
+        self.target.faults[ANY].append(Fault(NeedsPerson("APL_AUTH", "the credential has expired")))
+        await self.apply()
+        state = await self.state()
+        assert state.status == "paused"
+        assert state.counts is not None
+        assert min(state.counts.applied, state.counts.unknown) > 0
+
+    async def to_ended_by_cancel(self) -> None:
+        """A person ends the run, and the applier does its part."""
+        await self.cancel()
+        await self.deliver_all("applier", f"evt.extractor.run_cancelled.{self.run}")
+        assert (await self.state()).has_ended
 
     async def decision(self, who: str, decision: str = "approve", **overrides: Any) -> DecideRun:
         plan = (await self.state()).plan

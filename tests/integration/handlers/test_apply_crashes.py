@@ -151,6 +151,10 @@ async def test_cancel_asked_while_no_applier_was_at_work_holds_before_the_first_
     assert (await house.cancel()).is_accepted
     await house.apply()
     assert len(house.target.sent) == sent
+    state = await house.state()
+    assert state.status is RunStatus.PARTIAL
+    assert state.counts is not None
+    assert (state.counts.applied, state.counts.unknown) == (len(house.effects()), 0)
 
 
 async def test_credential_missing_after_a_crash_pauses_and_does_not_end_the_run(house: SmallHouse) -> None:
@@ -164,6 +168,8 @@ async def test_credential_missing_after_a_crash_pauses_and_does_not_end_the_run(
     assert state.status is RunStatus.PAUSED
     assert state.failure is not None
     assert state.failure.code == "SYS_SECRET"
+    assert state.counts is not None
+    assert state.counts.unknown > 0
     house.target_cannot_open = None
     reply = await (await house.replica("applier")).ask("aether.run.resume", NameRun(run=house.run), who="otto")
     assert reply.status == "applying"

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from services.applier.handlers import on_apply_plan
+from services.applier.handlers import on_apply_plan, on_run_cancelled
 from services.differ.handlers import on_apply_finished, on_diff_partition, on_draft_plan
 from services.extractor.handlers import on_read_side
 from shared.bus.dispatch import Route
@@ -20,8 +21,9 @@ from shared.bus.reading import last
 from shared.events.commands import DraftPlan, ReadSide
 from shared.events.facts import ApplyFinished
 from shared.plan.document import Plan, header_subject
+from shared.ports.system import Receipt
 from shared.run.states import RunStatus
-from tests.integration.handlers.small_house import ROUTES, Picture, SmallHouse
+from tests.integration.handlers.small_house import ROUTES, PeopleSource, Picture, SmallHouse
 from tests.support.bus import BusUnderTest
 
 
@@ -34,6 +36,8 @@ class Case:
     """Subject of the message; `RUN` and `TARGET` stand for the names."""
     status: RunStatus
     """Where the run stands once the message was taken."""
+    to_end: Callable[[SmallHouse], Awaitable[None]] = SmallHouse.to_finished
+    """How a run comes to its end with such a message on the way."""
 
 
 async def _requested(house: SmallHouse) -> None:
@@ -54,11 +58,33 @@ async def _compared(house: SmallHouse) -> None:
     await house.diff()
 
 
+async def _asked_to_end(house: SmallHouse) -> None:
+    await house.to_paused()
+    assert (await house.cancel()).status == "paused"
+
+
+async def _ended_while_applying(house: SmallHouse) -> None:
+    """The applier at work ends the run; the fact that it was cancelled is delivered when all is over."""
+    await house.to_approved()
+    write = house.target.write
+
+    async def cancels_first(*args: Any, **kwargs: Any) -> Receipt:
+        if not house.target.sent:
+            assert (await house.cancel()).status == "applying"
+        return await write(*args, **kwargs)
+
+    house.target.write = cancels_first  # type: ignore[method-assign]  # cancels the run and passes on
+    await house.apply()
+
+
 CASES: dict[Any, Case] = {
     on_read_side: Case(_requested, "cmd.extract.RUN.source.contacts", RunStatus.DIFFING),
     on_diff_partition: Case(_read, "cmd.diff.RUN.1", RunStatus.GUARDING),
     on_draft_plan: Case(_compared, "cmd.plan.RUN", RunStatus.AWAITING_APPROVAL),
     on_apply_plan: Case(SmallHouse.to_approved, "cmd.apply.RUN", RunStatus.SUCCEEDED),
+    on_run_cancelled: Case(
+        _asked_to_end, "evt.extractor.run_cancelled.RUN", RunStatus.PARTIAL, to_end=_ended_while_applying
+    ),
     on_apply_finished: Case(SmallHouse.to_finished, "evt.applier.apply_finished.RUN", RunStatus.SUCCEEDED),
 }
 
@@ -130,8 +156,8 @@ async def test_killed_before_the_commit_comes_to_the_same_end(
 
 @pytest.mark.parametrize(
     ("service", "route"),
-    # A finished run cannot be cancelled; what comes late to its handler has a test of its own below.
-    [(service, route) for service, route in ROUTES if route.handler is not on_apply_finished],
+    # A finished run cannot be cancelled, and a cancelled one not again; both have tests of their own.
+    [(service, route) for service, route in ROUTES if route.handler not in {on_apply_finished, on_run_cancelled}],
 )
 async def test_delivered_after_the_run_was_cancelled_has_no_effect(
     house: SmallHouse, service: str, route: Route[Any]
@@ -150,9 +176,9 @@ async def test_delivered_after_the_run_has_ended_has_no_effect(
     house: SmallHouse, service: str, route: Route[Any]
 ) -> None:
     case = _case(route)
-    await house.to_finished()
+    await case.to_end(house)
     await house.deliver_all("differ", f"evt.applier.apply_finished.{house.run}")
-    assert (await house.state()).status is RunStatus.SUCCEEDED
+    assert (await house.state()).has_ended
     before = await house.picture()
     message = await house.command(case.pattern.replace("RUN", house.run))
     await (await house.replica(service)).deliver(message)
@@ -215,6 +241,45 @@ async def test_target_records_that_share_a_key_are_set_aside_and_not_created_aga
     assert state.plan is not None
     assert state.plan.changes_by_class == {"create": 3, "suspend": 1, "update": 2}
     assert state.status is RunStatus.HELD  # one record of ten is ambiguous
+
+
+async def _blocked_with(house: SmallHouse, code: str) -> None:
+    await house.request()
+    await house.read_sides()
+    state = await house.state()
+    assert state.status is RunStatus.BLOCKED
+    assert state.failure is not None
+    assert state.failure.code == code
+    # The other side, and whatever is delivered late, leaves it as it is.
+    before = await house.picture(with_snapshots=False)
+    await house.read_sides()
+    assert await house.picture(with_snapshots=False) == before
+    assert not any(subject.startswith("cmd.diff.") for subject in before.messages)
+
+
+async def test_column_gone_from_a_source_blocks_the_run(house: SmallHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pl.DataFrame({"id": ["E1"], "first": ["Ana"], "email": ["a@example.org"]})
+    monkeypatch.setattr(PeopleSource, "__init__", lambda self, rows: setattr(self, "_frame", frame))
+    await _blocked_with(house, "NRM_SCHEMA_DRIFT")
+
+
+async def test_column_gone_from_the_target_blocks_the_run(house: SmallHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = [column for column in house.target.columns("contacts") if column.name != "role"]
+    monkeypatch.setattr(house.target, "columns", lambda entity: columns)
+    for one in house.target.records.values():
+        del one["role"]
+    await _blocked_with(house, "NRM_SCHEMA_DRIFT")
+
+
+async def test_unmapped_id_blocks_the_run_where_the_contract_says_so(house: SmallHouse) -> None:
+    folder = house.folder / house.connector
+    text = (folder / "connector.yaml").read_text(encoding="utf-8")
+    mapped = text.replace("role: {from: [person.role]", "role: {from: [person.role], map: roles, unmapped: block")
+    assert mapped != text
+    (folder / "connector.yaml").write_text(mapped, encoding="utf-8")
+    (folder / "tables").mkdir()
+    (folder / "tables" / "roles.csv").write_text("role,code\nNURSE,NURSE\n", encoding="utf-8")
+    await _blocked_with(house, "NRM_BLOCKED_UNMAPPED")
 
 
 async def test_target_read_short_blocks_the_run(house: SmallHouse) -> None:

@@ -13,12 +13,10 @@ from services.applier.handlers import on_resume_run
 from services.differ.handlers import on_approve_run, on_reject_run
 from services.extractor.handlers import on_cancel_run, on_request_run
 from shared.bus.dispatch import RequestRoute
-from shared.errors import NeedsPerson
 from shared.events.commands import NameRun, RequestRun
 from shared.events.facts import CommandRefused
 from shared.events.model import Document
 from tests.integration.handlers.small_house import REQUESTS, SmallHouse
-from tests.unit.applier.fake_target import ANY, Fault
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,6 @@ class Case:
 
 async def _nothing(house: SmallHouse) -> None:
     return
-
-
-async def _paused(house: SmallHouse) -> None:
-    await house.to_approved()
-    house.target.faults[ANY].append(Fault(NeedsPerson("APL_AUTH", "the credential has expired")))
-    await house.apply()
-    assert (await house.state()).status == "paused"
 
 
 async def _request(house: SmallHouse) -> Document:
@@ -64,7 +55,7 @@ CASES: dict[Any, Case] = {
     on_cancel_run: Case(_admitted, _name, "otto", "cancelled", "APV_WRONG_STATE"),
     on_approve_run: Case(SmallHouse.to_drafted, lambda h: h.decision("anna"), "anna", "approved", "APV_WRONG_STATE"),
     on_reject_run: Case(SmallHouse.to_drafted, _rejection, "anna", "rejected", "APV_WRONG_STATE"),
-    on_resume_run: Case(_paused, _name, "otto", "applying", "APV_WRONG_STATE"),
+    on_resume_run: Case(SmallHouse.to_paused, _name, "otto", "applying", "APV_WRONG_STATE"),
 }
 
 every_request = pytest.mark.parametrize(
@@ -110,9 +101,8 @@ async def test_command_that_comes_after_the_end_is_refused_and_recorded(
     case = _case(route)
     await case.arrange(house)
     body = await case.body(house)
-    await house.cancel()
+    await house.to_ended_by_cancel()
     before = await house.picture()
-    assert (await house.state()).has_ended
     reply = await (await house.replica(service)).ask(route.subject, body, who=case.who)
     assert reply.refusal is not None
     assert reply.refusal.code == "APV_WRONG_STATE"
@@ -127,6 +117,35 @@ async def test_request_after_the_end_begins_another_run(house: SmallHouse) -> No
     assert (await house.request()).is_accepted
     assert house.run != first
     assert (await house.state()).status == "queued"
+
+
+async def test_dry_run_does_not_hide_a_waiting_run_from_the_next_apply(house: SmallHouse) -> None:
+    await house.to_drafted()
+    waiting = house.run
+    await house.to_drafted("dry-run")
+    await house.to_drafted("dry-run")
+    assert (await house.request("apply")).is_accepted
+    newest = house.run
+    house.run = waiting
+    state = await house.state()
+    assert state.status == "superseded"
+    assert state.failure is not None
+    assert newest in state.failure.text
+
+
+async def test_waiting_run_approved_after_a_dry_run_stands_in_the_way_of_the_next(house: SmallHouse) -> None:
+    await house.to_drafted()
+    waiting = house.run
+    await house.to_drafted("dry-run")
+    house.run = waiting
+    assert (await house.decide("anna")).status == "approved"
+    for mode in ("apply", "dry-run"):
+        reply = await house.request(mode)
+        assert reply.refusal is not None
+        assert (reply.refusal.code, waiting in reply.refusal.text) == ("APV_OVERLAP", True)
+    await house.apply()
+    assert (await house.state()).status == "succeeded"
+    assert (await house.request("apply")).is_accepted
 
 
 async def test_requests_at_the_same_moment_admit_one_run(house: SmallHouse) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from services.applier.preconditions import Standing, standing
 from services.differ.diff import Comparison, explained
+from services.differ.planning import excluded_of
 from shared.hashing.commitment import commit
 from shared.plan.change import Cause, Change, ChangeClass
 from shared.ports.wire import Value
-from tests.unit.differ.frames import Row, compare, contract, want
+from tests.unit.differ.frames import Row, changes_of, compare, contract, want
 from tests.unit.plan.plan_builder import FIELDS, MASTER, record
 
 C = ChangeClass
@@ -176,12 +177,37 @@ def test_desired_record_that_matches_two_is_ambiguous() -> None:
     assert (part.changes, part.ambiguous_keys) == ([], ["E1"])
 
 
-def test_two_desired_that_claim_one_record_are_both_ambiguous() -> None:
-    part = result(
-        [want(1, email="x@example.org"), want(2, email="x@example.org")],
-        [record(7, external_id=None, email="x@example.org")],
+@pytest.mark.parametrize("partitions", [1, 2, 8])
+def test_all_desired_that_claim_one_record_are_set_aside_wherever_they_lie(partitions: int) -> None:
+    """A partition cannot see the claims of another, so each becomes a change, and the plan leaves them all out."""
+    email = "x@example.org"
+    parts = compare(
+        [*(want(n, email=email) for n in range(1, 5)), want(6, first_name="New")],
+        [record(7, external_id=None, email=email), record(6)],
+        partitions=partitions,
     )
+    changes = changes_of(parts)
+    claims = [change for change in changes if change.target_id == "t-7"]
+    assert sorted(change.key for change in claims) == ["E1", "E2", "E3", "E4"]
+    assert sum(len(part.ambiguous_keys) for part in parts) == 0
+    aside = {one.change_id for one in excluded_of(changes)}
+    assert aside == {change.change_id for change in claims}
+    assert [change.key for change in changes if change.change_id not in aside] == ["E6"]
+
+
+def test_desired_that_share_two_records_are_ambiguous_and_no_changes() -> None:
+    email = "x@example.org"
+    twins = [record(7, external_id=None, email=email), record(8, external_id=None, email=email)]
+    part = result([want(1, email=email), want(2, email=email)], twins)
     assert (part.changes, part.ambiguous_keys) == ([], ["E1", "E2"])
+
+
+def test_record_claimed_by_two_correlation_fields_is_given_to_nobody() -> None:
+    under = contract(correlate=("email", "first_name"))
+    live = [record(7, external_id=None, email="p1@example.org", first_name="Name2")]
+    changes = result([want(1, first_name="Other"), want(2)], live, under=under).changes
+    assert {(change.key, change.target_id) for change in changes} == {("E1", "t-7"), ("E2", "t-7")}
+    assert {one.change_id for one in excluded_of(changes)} == {change.change_id for change in changes}
 
 
 def test_blank_email_matches_nobody() -> None:

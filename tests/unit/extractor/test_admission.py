@@ -80,6 +80,57 @@ def test_run_that_has_ended_is_left_as_it_is(status: RunStatus) -> None:
     assert set(states(admit(asked(), present=run_state(status)))) == {OTHER_RUN}
 
 
+def active(decision: Decision) -> ConnectorActive:
+    (found,) = [message.event for message in decision.messages if isinstance(message.event, ConnectorActive)]
+    return found
+
+
+THIRD_RUN = "20261122T075700-000003"
+
+
+@pytest.mark.parametrize("status", WAITING)
+def test_dry_run_leaves_a_waiting_run_to_the_next_apply(status: RunStatus) -> None:
+    waiting = run_state(status)
+    dry = admit(asked("dry-run"), present=waiting)
+    assert set(states(dry)) == {OTHER_RUN}
+    assert (active(dry).run, active(dry).waiting) == (OTHER_RUN, RUN)
+    # A second dry-run keeps it in sight too.
+    planned = run_state(S.PLANNED, run=THIRD_RUN)
+    again = admit(asked("dry-run"), present=planned, waiting=waiting)
+    assert set(states(again)) == {OTHER_RUN}
+    assert active(again).waiting == RUN
+    applied = admit(asked(), present=planned, waiting=waiting)
+    assert states(applied)[RUN].status is S.SUPERSEDED
+    assert set(states(applied)) == {RUN, OTHER_RUN}
+    assert active(applied).waiting is None
+
+
+@pytest.mark.parametrize("status", WAITING)
+def test_apply_after_a_dry_run_is_superseded_by_the_next_apply(status: RunStatus) -> None:
+    """The other order: the dry-run came first, and nothing waits beside the apply."""
+    first = admit(asked(), present=run_state(S.PLANNED, run=THIRD_RUN))
+    assert active(first).waiting is None
+    second = admit(asked(), present=run_state(status))
+    assert states(second)[RUN].status is S.SUPERSEDED
+    assert active(second).waiting is None
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+@pytest.mark.parametrize("mode", ["apply", "dry-run"])
+def test_waiting_run_that_has_ended_since_is_forgotten(status: RunStatus, mode: str) -> None:
+    decision = admit(asked(mode), present=run_state(S.PLANNED, run=THIRD_RUN), waiting=run_state(status))
+    assert set(states(decision)) == {OTHER_RUN}
+    assert active(decision).waiting is None
+
+
+@pytest.mark.parametrize("status", [S.APPROVED, S.APPLYING, S.PAUSED, S.THROTTLED, S.VERIFYING])
+@pytest.mark.parametrize("mode", ["apply", "dry-run"])
+def test_waiting_run_that_was_approved_since_is_not_overlapped(status: RunStatus, mode: str) -> None:
+    with pytest.raises(NeedsPerson, match=f"run {RUN} is {status}") as refused:
+        admit(asked(mode), present=run_state(S.PLANNED, run=THIRD_RUN), waiting=run_state(status))
+    assert refused.value.code == "APV_OVERLAP"
+
+
 @pytest.mark.parametrize("lifecycle", ["draft", "retired"])
 def test_only_an_active_release_can_be_applied(lifecycle: str) -> None:
     with pytest.raises(NeedsPerson, match=f"is {lifecycle}") as refused:
@@ -94,7 +145,7 @@ def test_run_is_admitted_without_an_identity_and_says_so() -> None:
 
 # --- cancelling -----------------------------------------------------------------------------------------------------
 
-AT_ONCE = (
+BEFORE_APPLY = (
     S.QUEUED,
     S.EXTRACTING,
     S.NORMALISING,
@@ -103,17 +154,16 @@ AT_ONCE = (
     S.HELD,
     S.AWAITING_APPROVAL,
     S.APPROVED,
-    S.PAUSED,
 )
 BY_THE_APPLIER = (S.APPLYING, S.THROTTLED, S.VERIFYING)
 
 
 def test_every_state_has_its_rule_for_cancelling() -> None:
-    assert {*AT_ONCE, *BY_THE_APPLIER, *TERMINAL} == set(S)
+    assert {*BEFORE_APPLY, *BY_THE_APPLIER, S.PAUSED, *TERMINAL} == set(S)
 
 
-@pytest.mark.parametrize("status", AT_ONCE)
-def test_run_without_effects_is_cancelled_at_once(status: RunStatus) -> None:
+@pytest.mark.parametrize("status", BEFORE_APPLY)
+def test_run_that_has_not_begun_to_write_is_cancelled_at_once(status: RunStatus) -> None:
     decision = cancel(run_state(status), actor="otto", reason="not today", at=AT)
     assert states(decision)[RUN].status is S.CANCELLED
     (fact,) = [message.event for message in decision.messages if isinstance(message.event, RunCancelled)]
@@ -145,6 +195,25 @@ def test_run_that_has_ended_cannot_be_cancelled(status: RunStatus) -> None:
 def test_paused_run_that_had_effects_ends_partial(counts: NineCounts, expected: RunStatus) -> None:
     paused = run_state(S.PAUSED, counts=counts)
     assert states(cancel(paused, actor="otto", reason="", at=AT))[RUN].status is expected
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        NineCounts(planned=2, unknown=1, not_attempted=1),
+        NineCounts(planned=2, unknown=1, applied=1),
+        None,  # paused by a defect: nobody has counted
+    ],
+)
+def test_paused_run_with_unknown_outcomes_is_left_to_the_applier(counts: NineCounts | None) -> None:
+    paused = run_state(S.PAUSED, counts=counts)
+    decision = cancel(paused, actor="otto", reason="", at=AT)
+    state = states(decision)[RUN]
+    assert (state.status, state.counts, state.cancel_requested_by) == (S.PAUSED, counts, "otto")
+    assert [message.event for message in decision.messages if isinstance(message.event, RunCancelled)]
+    with pytest.raises(NeedsPerson, match="as otto asked, ends when its unknown outcomes are looked up") as refused:
+        cancel(state, actor="olga", reason="", at=AT)
+    assert refused.value.code == "APV_WRONG_STATE"
 
 
 @pytest.mark.parametrize("status", BY_THE_APPLIER)
