@@ -63,7 +63,9 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m deploy.documents.asyncapi > $(TOOLS)/document && mv $(TOOLS)/document docs/asyncapi.yaml
 
 clean: ## Take away what was made here: environment, tools, caches, the demonstration's data
-	rm -rf $(VENV) $(TOOLS) .aether .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@if [ -e .aether/demo/up.lock ] && ! flock -n .aether/demo/up.lock true; then \
+		echo "the demonstration is running on .aether/demo; stop it first" >&2; exit 1; fi
+	rm -rf $(VENV) $(TOOLS) .aether/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SYNC_STAMP): uv.lock pyproject.toml $(UV_STAMP) $(INTERPRETER)

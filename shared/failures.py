@@ -111,7 +111,7 @@ _ENTRIES = (
     _entry("GRD_LIMIT", "error", "refusal", "district admin", "The plan holds more changes than the limit allows.",
            "Review the plan; approve with override, or reject and correct the source."),
     _entry("GRD_QUARANTINE", "warning", "refusal", "data steward", "Too many records are in quarantine.",
-           "Look through the quarantine; correct the source or the mapping tables."),
+           "Look at the reasons with `aether show`; correct the source or the mapping tables."),
     _entry("GRD_FAILED", "critical", "internal", "platform", "The guard itself failed; the plan is blocked.",
            "Report it. Nothing is changed."),
     # Requests and approval
@@ -135,6 +135,8 @@ _ENTRIES = (
            "Nothing is written. Find out who altered the approval."),
     _entry("APV_EXPIRED", "warning", "refusal", "district admin", "The plan or its approval has expired.",
            "Run again and approve the new plan."),
+    _entry("APV_SUPERSEDED", "info", "refusal", "district admin", "A newer run of the connector has taken its place.",
+           "Review the newer run."),
     _entry("APV_TWICE", "warning", "refusal", "district admin", "This identity has approved the plan already.",
            "A second approver must be another person."),
     _entry("APV_TOO_FEW", "critical", "refusal", "platform", "The plan has fewer approvals than its risk asks for.",

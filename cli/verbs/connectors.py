@@ -54,7 +54,7 @@ def list_connectors(
     from cli.rendering import plain_table
 
     folder = _existing(connectors or installed_connectors_folder())
-    listings = Connectors(folder).listings()
+    listings = Connectors(folder, _declared_columns()).listings()
     document = {
         "folder": str(folder),
         "connectors": [
@@ -97,7 +97,7 @@ def validate(
     problems: Sequence[Problem] = ()
     digest, lines = None, []
     try:
-        connector = load_connector(folder)
+        connector = load_connector(folder, _declared_columns())
     except ContractInvalid as invalid:
         problems = invalid.problems
         lines = [
@@ -152,3 +152,13 @@ def _not_installed(missing: ImportError) -> CommandFailed:
         f"definitions cannot be checked here: {missing.name} is not installed",
         action="Run this verb where the dependency group `columnar` is installed.",
     )
+
+
+def _declared_columns() -> dict[tuple[str, str], tuple[str, ...]]:
+    """What the installed systems deliver, so that a misspelt column shows before a run does."""
+    try:
+        from shared.ports.registry import Registry, installed_systems_folder
+
+        return Registry(installed_systems_folder()).columns()
+    except ImportError as missing:
+        raise _not_installed(missing) from None

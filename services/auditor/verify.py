@@ -68,16 +68,34 @@ class LogFailure(BaseModel):
     reason: str
 
 
+class ProvenPoint(BaseModel):
+    """How far the log is proven: what to compare with a checkpoint that was kept apart from it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    index: int
+    """The last entry that a good checkpoint covers, from 0."""
+    recorded_at: str
+    """When that entry was appended."""
+    size: int
+    root: str
+    """The signed root in hexadecimal digits."""
+
+
 class VerificationReport(BaseModel):
     """What was verified, and everything that failed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     is_valid: bool
-    """No failure at all; entries behind the last checkpoint are allowed, see `entries_proven`."""
+    """No failure at all. Entries behind the last checkpoint are no failure, and not proven either."""
+    is_proven: bool
+    """No failure, and every entry is under a signature: nothing less may be called a log that holds."""
     entries: int
     entries_proven: int
-    """How many entries from the start a good checkpoint covers; what is behind is not signed yet."""
+    """How many entries from the start a good checkpoint covers; what is behind could be altered unseen."""
+    last_proven: ProvenPoint | None
+    """None when no entry is proven."""
     checkpoints: int
     runs_sealed: int
     root: str | None
@@ -116,6 +134,8 @@ class _Check:
         self.next_index = 0
         self.is_broken = False
         self.proven = 0
+        self.last_proven: ProvenPoint | None = None
+        self.newest: AuditEntry | None = None
         self.runs_sealed = 0
 
     def fail(self, kind: FailureKind, reason: str, *, index: int | None, checkpoint: int | None = None) -> None:
@@ -182,6 +202,7 @@ class _Check:
                 self.fail(FailureKind.COUNTS_DO_NOT_ADD_UP, fault, index=entry.index)
         if not self.is_broken:
             self.leaves.append(leaf_hash(leaf))
+            self.newest = entry
             if self.read in self.signed or len(self.leaves) >= BATCH_LEAVES_MAX:
                 self._grow()
                 self._check_roots()
@@ -217,6 +238,10 @@ class _Check:
             found = root(self.frontier)
             if found == signed_root:
                 self.proven = max(self.proven, size)
+                if self.newest is not None:  # the entry before `size`: the frontier never runs ahead of it
+                    self.last_proven = ProvenPoint(
+                        index=size - 1, recorded_at=self.newest.recorded_at, size=size, root=found.hex()
+                    )
                 continue
             reason = (
                 f"checkpoint {place} signs root {signed_root.hex()} for size {size}, the entries have {found.hex()}: "
@@ -235,8 +260,10 @@ class _Check:
         ordered = sorted(self.failures, key=lambda failure: -1 if failure.index is None else failure.index)
         return VerificationReport(
             is_valid=self.failures_total == 0,
+            is_proven=self.failures_total == 0 and self.proven == self.read,
             entries=self.read,
             entries_proven=self.proven,
+            last_proven=self.last_proven,
             checkpoints=checkpoints,
             runs_sealed=self.runs_sealed,
             root=None if self.is_broken else root(self.frontier).hex(),

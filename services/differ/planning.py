@@ -134,7 +134,10 @@ def plan_of(draft: Draft) -> Plan:
             EntityPlan(
                 entity=name,
                 compared_fields=tuple(contract.fields),
-                personal_fields=tuple(field for field, one in contract.fields.items() if one.pii != "none"),
+                # The key is how a reviewer and the log name the record; it is shown, or no change could be told apart.
+                personal_fields=tuple(
+                    field for field, one in contract.fields.items() if one.pii != "none" and field != contract.key
+                ),
             )
             for name, contract in definition.entities.items()
         ),

@@ -111,7 +111,7 @@ def _first_state(admission: Admission) -> RunState:
 
 
 def _superseded(waiting: RunState, admission: Admission) -> Message:
-    note = FailureNote(code="APV_EXPIRED", text=f"superseded by run {admission.run}")
+    note = FailureNote(code="APV_SUPERSEDED", text=f"superseded by run {admission.run}")
     return state_message(waiting.moved(RunStatus.SUPERSEDED, at=admission.at, failure=note))
 
 

@@ -18,12 +18,13 @@ async def run() -> None:
     """Run the service until it is asked to end."""
     settings = ExtractorSettings()
     service = await connected(SERVICE, settings)
+    systems = Registry(settings.systems)
     context = Context(
         js=service.js,
         committer=service.committer,
-        connectors=Connectors(settings.connectors),
+        connectors=Connectors(settings.connectors, systems.columns()),
         connections=load_connections(settings.connections),
-        registry=Registry(settings.systems),
+        registry=systems,
         clock=service.clock,
         ids=service.ids,
     )

@@ -215,7 +215,9 @@ def _limit_line(
         level = Level.HOLD
     elif limit.is_warned(number, denominator):
         level = Level.WARN
-    of_text = "of an unknown number" if denominator is None else f"of {denominator}"
+    of_text = "of an unknown number of" if denominator is None else f"of {denominator:,}"
+    percent = number * 100 / denominator if denominator else 0.0
+    share = f" ({percent:.1f} %)" if percent >= 0.05 else ""
     return _line(
         check,
         scope,
@@ -224,7 +226,7 @@ def _limit_line(
         denominator=denominator,
         limit=limit,
         code=None if level is Level.PASS else code,
-        text=f"{check}: {number} {of_text} {scope}, allowed {limit.in_words()}",
+        text=f"{check}: {number:,} {of_text} {scope}{share}, {limit.in_words()}",
     )
 
 

@@ -35,13 +35,16 @@ class Limit(Document):
         return self.warn_percent is not None and number > self.floor and number * 100 > self.warn_percent * denominator
 
     def in_words(self) -> str:
-        """For a verdict line: `100 or 5 % (above 5)`."""
+        """For a verdict line: `allowed 100 or 5 %, and 5 always`."""
         parts = []
         if self.count is not None:
             parts.append(f"{self.count:,}")
         if self.percent is not None:
-            parts.append(f"{self.percent:g} %" + (f" (above {self.floor})" if self.floor else ""))
-        return " or ".join(parts) or "any number"
+            parts.append(f"{self.percent:g} %")
+        allowed = "allowed " + (" or ".join(parts) or "any number")
+        if self.percent is not None and self.floor:
+            allowed += f", and {self.floor} always"
+        return allowed if self.warn_percent is None else f"{allowed}; warns above {self.warn_percent:g} %"
 
 
 class Policy(Document):

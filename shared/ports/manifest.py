@@ -47,6 +47,8 @@ class Manifest(BaseModel):
     """The roles that the system can play at all."""
     config: Entry
     """The pydantic model of a connection's settings."""
+    columns: Entry
+    """`columns_of(entity) -> Sequence[Column]`: the columns of each entity, known without a connection."""
     source: Entry | None = None
     """`build_source(config, surroundings) -> Source`."""
     target: Entry | None = None

@@ -21,7 +21,9 @@ from shared.ports.wire import Wire
 from shared.ports.yaml_document import Problem, YamlInvalid, position_of, read_yaml
 
 if TYPE_CHECKING:  # the applier has no columnar engine, which the port's reading part needs at run time
-    from shared.ports.system import Source, Target
+    from collections.abc import Sequence
+
+    from shared.ports.system import Column, Source, Target
 
 MANIFEST_FILE = "manifest.yaml"
 SYSTEMS_MAX = 200
@@ -92,6 +94,16 @@ class Registry:
         if manifest.wire is None:
             raise NeedsPerson("APL_CONFIG", f"system {system_name}: cannot be written; choose another target")
         return cast(Wire, self._build(manifest, manifest.wire))
+
+    def columns(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Names of the columns that the systems declare, by system and entity; for checking definitions."""
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        for name in self.names():
+            manifest = self.manifest(name)
+            for entity in manifest.entities:
+                declared = cast("Sequence[Column]", self._build(manifest, manifest.columns, entity))
+                found[name, entity] = tuple(column.name for column in declared)
+        return found
 
     def check_settings(self, connection: Connection) -> None:
         """Raises what `open_source` would raise about system and settings, and reads no secret."""

@@ -54,6 +54,11 @@ def build_source(config: AeriesSqlConfig, surroundings: Surroundings) -> SqlSour
     )
 
 
+def columns_of(entity: str) -> Sequence[Column]:
+    """The columns of an entity; `KeyError` for one that there is not."""
+    return {"staff": staff_entity(), "schools": schools_entity(())}[entity].columns
+
+
 def staff_entity() -> SqlEntity:
     """STF, each with the e-mail address of its login (UGN), as Aeries itself shows it."""
     names = _names(_STAFF_COLUMNS, is_required=True)

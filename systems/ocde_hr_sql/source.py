@@ -6,6 +6,7 @@ they lack. It decides nothing about status, dates or scope.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -59,6 +60,14 @@ def build_source(config: OcdeHrSqlConfig, surroundings: Surroundings) -> SqlSour
     )
 
 
+def columns_of(entity: str) -> Sequence[Column]:
+    """The columns of an entity; `KeyError` for one that there is not."""
+    return tuple(
+        Column(name, column.kind, is_required=not column.optional)
+        for name, column in agreed_views()[entity].columns.items()
+    )
+
+
 def _entity(entity: str, *, view: View, view_name: str) -> SqlEntity:
     def build(tables: Tables) -> Statements:
         found = tables["view"]
@@ -71,9 +80,7 @@ def _entity(entity: str, *, view: View, view_name: str) -> SqlEntity:
 
     return SqlEntity(
         name=entity,
-        columns=tuple(
-            Column(name, column.kind, is_required=not column.optional) for name, column in view.columns.items()
-        ),
+        columns=tuple(columns_of(entity)),
         key=view.key,
         needs=(
             TableNeed(

@@ -33,6 +33,12 @@ _DTYPES = {"text": pl.String(), "boolean": pl.Boolean(), "integer": pl.Int64()}
 _DIGITS = re.compile(r"([0-9]+)")
 
 
+def columns_of(entity: str, http: HttpDescription | None = None) -> Sequence[Column]:
+    """The columns of an entity, from the description; `StopRun` for one that it does not hold."""
+    fields = entity_of(http or description(), entity).fields
+    return tuple(Column(name, field.kind) for name, field in fields.items())
+
+
 def build_source(config: TitanhstConfig, surroundings: Surroundings) -> TitanhstSource:
     """A source with the credential that may only read."""
     http = description()
@@ -53,8 +59,7 @@ class TitanhstSource:
 
     def columns(self, entity: str) -> Sequence[Column]:
         """The columns of an entity, from the description."""
-        fields = entity_of(self._http, entity).fields
-        return tuple(Column(name, field.kind) for name, field in fields.items())
+        return columns_of(entity, self._http)
 
     def read(self, entity: str) -> TitanhstReading:
         """A new reading; nothing is sent before it is iterated."""

@@ -12,6 +12,8 @@ from services.extractor.gathering import used_columns
 from services.extractor.normalise import normalise_desired, normalise_existing
 from shared.contract.loading import Connector, load_connector
 from shared.contract.positions import read_yaml
+from shared.contract.problems import ContractInvalid
+from shared.ports.registry import Registry, installed_systems_folder
 
 FOLDER = Path(__file__).parents[2] / "connectors"
 CONNECTORS = sorted(path.parent for path in FOLDER.glob("*/connector.yaml"))
@@ -35,6 +37,22 @@ def columns() -> dict[tuple[str, str], list[str]]:
         system, entity = place.split()
         promised[system, entity] = names.split()
     return promised
+
+
+def test_the_systems_deliver_the_columns_that_are_promised_here() -> None:
+    declared = Registry(installed_systems_folder()).columns()
+    for place, names in columns().items():
+        assert set(names) <= set(declared[place]), place
+
+
+def test_misspelt_column_is_told_with_its_place_and_the_right_name() -> None:
+    columns = Registry(installed_systems_folder()).columns()
+    columns["ocde_hr_sql", "assignments"] = tuple(
+        "site_kode" if name == "site_code" else name for name in columns["ocde_hr_sql", "assignments"]
+    )
+    with pytest.raises(ContractInvalid) as caught:
+        load_connector(FOLDER / "titanhst-staff", columns)
+    assert any("site_code" in problem.text and "site_kode" in problem.fix for problem in caught.value.problems)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ async def ended(road: Road, name: str) -> int | None:
     child.stays_down = True
     started = time.monotonic()
     os.kill(process.pid, signal.SIGTERM)
-    while process.poll() is None and time.monotonic() < started + END_SECONDS_MAX:  # noqa: ASYNC110 -- another process
+    while process.poll() is None and time.monotonic() < started + END_SECONDS_MAX:
         await asyncio.sleep(0.02)
     return process.poll()
 
@@ -37,7 +37,7 @@ async def restart(road: Road) -> None:
     await asyncio.gather(*(road.stack.restart(name) for name in SERVICES))
 
 
-async def assert_all_end(road: Road, *, seconds_max: float) -> None:
+async def assert_all_end(road: Road) -> None:
     logs = {name: road.stack.layout.logs / f"{name}.log" for name in SERVICES}
     sizes = {name: log.stat().st_size for name, log in logs.items()}
     codes = dict(zip(SERVICES, await asyncio.gather(*(ended(road, name) for name in SERVICES)), strict=True))
@@ -53,22 +53,31 @@ async def test_services_end_while_the_bus_is_down(road: Road) -> None:
     await restart(road)
 
 
-async def test_services_end_when_the_bus_dies_in_the_midst_of_a_run(road: Road) -> None:
-    _, waiting = await road.planned()
-    await road.vendor("POST", "faults", {"kind": "slow", "method": "PATCH", "times": 500, "seconds": 0.5})
-    await road.approve(waiting)
-    await road.until_effects(6)
-    road.stack.kill("bus", stays_down=True)
-    await assert_all_end(road)
-    await restart(road)
-
-
-async def test_services_end_in_the_midst_of_a_run_that_goes_on_after_their_return(road: Road) -> None:
+async def slow_apply(road: Road) -> str:
+    """A run in the midst of its apply, with some of its changes made."""
     run, waiting = await road.planned()
     await road.vendor("POST", "faults", {"kind": "slow", "method": "PATCH", "times": 20, "seconds": 0.5})
     await road.approve(waiting)
     await road.until_effects(6)
-    await assert_all_end(road)
-    await restart(road)
+    return run
+
+
+async def assert_finished_once(road: Road, run: str) -> None:
     await road.until_status(run, "succeeded")
     await road.assert_everything_once()
+    await road.until_sealed(run)
+
+
+async def test_services_end_when_the_bus_dies_amid_a_run_which_goes_on_after_their_return(road: Road) -> None:
+    run = await slow_apply(road)
+    road.stack.kill("bus", stays_down=True)
+    await assert_all_end(road)
+    await restart(road)
+    await assert_finished_once(road, run)
+
+
+async def test_services_end_amid_a_run_which_goes_on_after_their_return(road: Road) -> None:
+    run = await slow_apply(road)
+    await assert_all_end(road)
+    await restart(road)
+    await assert_finished_once(road, run)

@@ -87,7 +87,7 @@ async def test_task_that_is_cancelled_as_its_answer_arrives_ends(bus: BusUnderTe
     for _ in range(20):
         task = asyncio.create_task(asking())
         # The library keeps what it waits for by token: cancel between the answer's arrival and the task's next step.
-        while not any(answer.done() for answer in list(client._resp_map.values())):  # noqa: ASYNC110 - a moment inside it
+        while not any(answer.done() for answer in list(client._resp_map.values())):
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -6,6 +6,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from shared.bus.commit import Committer
+from shared.bus.connect import leave
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost, acquire, plant_fence, release, renew
 from shared.bus.publishing import Conflict, Outgoing, publish_one
 from shared.bus.reading import last
@@ -133,3 +134,68 @@ async def test_cancelling_the_body_from_outside_stays_a_cancellation_and_frees_t
     with pytest.raises(asyncio.CancelledError):
         await task
     await acquire(js, subject=subject, holder="two", ttl_seconds=30, ids=IDS)
+
+
+async def test_cancellation_from_outside_is_not_taken_for_the_loss_of_the_lease(bus: BusUnderTest) -> None:
+    js, subject = await bus.js_as("applier"), f"lease.target.{bus.unique('t')}"
+    entered = asyncio.Event()
+
+    async def body() -> None:
+        async with holding(js, subject, "one", ttl_seconds=30) as hold:
+            entered.set()
+            try:
+                await asyncio.sleep(30)
+            finally:
+                hold._lose(LeaseLost("in the same moment"))
+
+    task = asyncio.create_task(body())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_loss_that_the_body_did_not_live_to_see_is_told_as_a_loss(bus: BusUnderTest) -> None:
+    js, subject = await bus.js_as("applier"), f"lease.target.{bus.unique('t')}"
+    with pytest.raises(LeaseLost, match="at its last step"):
+        async with holding(js, subject, "one", ttl_seconds=30) as hold:
+            hold._lose(LeaseLost("at its last step"))
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)  # nothing is left that would cancel us now
+
+
+async def test_loss_while_the_lease_is_given_back_cancels_nobody(
+    bus: BusUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    js, subject = await bus.js_as("applier"), f"lease.target.{bus.unique('t')}"
+
+    async def releasing(*_: object) -> None:
+        hold._lose(LeaseLost("after the body's end"))
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("shared.bus.lease.release", releasing)
+    async with holding(js, subject, "one", ttl_seconds=2) as hold:
+        pass
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_cancelled_body_stays_cancelled_when_its_lease_cannot_be_given_back(bus: BusUnderTest) -> None:
+    client = await bus.connect_as("applier")
+    js, subject = client.jetstream(), f"lease.target.{bus.unique('t')}"
+    entered = asyncio.Event()
+
+    async def body() -> None:
+        async with holding(js, subject, "one", ttl_seconds=2):
+            entered.set()
+            await asyncio.sleep(30)
+
+    task = asyncio.create_task(body())
+    await entered.wait()
+    await leave(client)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -48,7 +48,7 @@ def test_count_is_the_largest_allowed_value(name: str, count: int, percent: floa
     line = line_of(beyond, name)
     assert (line.number, line.limit_count, line.limit_percent, line.denominator) == (count + 1, count, percent, huge)
     assert line.code == "GRD_LIMIT"
-    assert str(count + 1) in line.text
+    assert f"{count + 1:,}" in line.text
 
 
 @pytest.mark.parametrize(("name", "count", "percent", "floor"), [row for row in TABLE if row[2] is not None])

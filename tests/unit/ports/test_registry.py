@@ -28,6 +28,7 @@ entities:
   sheets: {roles: [source], key: id}
 capabilities: [source]
 config: "config:PaperConfig"
+columns: "source:columns_of"
 source: "source:build_source"
 confirmed_with_vendor: false
 """
@@ -105,7 +106,7 @@ def test_unknown_system_is_refused_by_name(folder: Path) -> None:
         ("name: paper", "name: stone", "manifest.yaml:1:1: name: is stone, but the folder is paper"),
         ("capabilities: [source]", "capabilities: [source, target]", "capability target goes together with"),
         ("roles: [source]", "roles: [target]", "entity sheets has role target"),
-        ('"source:build_source"', '"os.path:join"', "manifest.yaml:8:1: source"),
+        ('"source:build_source"', '"os.path:join"', "manifest.yaml:9:1: source"),
         ("key: id}", "key: id, keys: x}", "manifest.yaml:5:38: entities.sheets.keys"),
     ],
 )
