@@ -19,6 +19,8 @@ UV := $(TOOLS)/uv/bin/uv
 UV_STAMP := $(TOOLS)/uv-$(UV_VERSION)
 INTERPRETER := $(TOOLS)/interpreter
 SYNC_STAMP := $(VENV)/.synced
+# A district's network may have an authority of its own: where the machine knows authorities, they are believed.
+SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),--system-certs)
 CODE := bench cli deploy services shared simulators systems tests
 ONCE ?=
 PYTEST_ARGUMENTS ?=
@@ -69,7 +71,7 @@ clean: ## Take away what was made here: environment, tools, caches, the demonstr
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SYNC_STAMP): uv.lock pyproject.toml $(UV_STAMP) $(INTERPRETER)
-	$(UV) sync --frozen --python "$$(cat $(INTERPRETER))"
+	$(UV) sync --frozen $(SYSTEM_CERTS) --python "$$(cat $(INTERPRETER))"
 	@touch $@
 
 $(UV_STAMP): $(INTERPRETER)
