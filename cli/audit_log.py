@@ -6,6 +6,7 @@ from the server that is being checked.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from dataclasses import dataclass
@@ -15,10 +16,15 @@ from typing import IO
 from cli.client import PersonClient
 from cli.problem import CommandFailed
 from services.auditor.verify import VerificationReport, verify_log
+from shared.clock import Clock, SystemClock
 from shared.hashing.canonical import CanonicalJsonError, canonical_json
 
 CHECKPOINTS_MAX = 1_000_000
+SIZE_DIGITS_MAX = 16
 LINES_BYTES_MAX = 1_048_576
+SIGNING_SECONDS_MAX = 3.0
+"""How long the newest entries may wait for their checkpoint; the auditor signs within a second or two."""
+SIGNING_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +37,69 @@ class Fetched:
     """The verifier key as the server states it; compared, never trusted."""
 
 
-async def fetch(client: PersonClient, into: IO[bytes]) -> Fetched:
+async def fetch(client: PersonClient, into: IO[bytes], *, clock: Clock | None = None) -> Fetched:
     """Write all entries, one canonical line each, and return the rest.
 
-    Checkpoints come first: the log only grows, so the entries fetched after them cover them all.
+    A log at work grows while it is read, and its newest entries wait a moment for their checkpoint. So entries are
+    taken up to a checkpoint: a few more when the last one covers more, and a short wait when it covers fewer.
     """
+    clock = clock or SystemClock()
     checkpoints: list[str] = []
-    stated_key = ""
-    while len(checkpoints) < CHECKPOINTS_MAX:
-        answer = await client.checkpoints(first=len(checkpoints))
-        checkpoints += answer.checkpoints
-        stated_key = answer.verifier_key
-        if not answer.checkpoints or len(checkpoints) >= answer.total:
-            break
-    entries, size = 0, 1
-    while entries < size:  # bounded by the size that the first answer states
-        page = await client.entries(first=entries)
-        if entries == 0:
-            size = page.size
-        if not page.entries:
-            break
-        for entry in page.entries:
-            into.write(_line(entry) + b"\n")
-        entries += len(page.entries)
+    stated_key = await _more_checkpoints(client, checkpoints)
+    entries = await _more_entries(client, into, first=0, size=None)
+    deadline = clock.monotonic_seconds() + SIGNING_SECONDS_MAX
+    while (signed := _signed_size(checkpoints)) != entries and clock.monotonic_seconds() < deadline:
+        if signed > entries:
+            reached = await _more_entries(client, into, first=entries, size=signed)
+            if reached == entries:
+                break  # kept back: the verifier will say so
+            entries = reached
+        else:
+            await asyncio.sleep(SIGNING_POLL_SECONDS)
+            stated_key = await _more_checkpoints(client, checkpoints)
     return Fetched(entries=entries, checkpoints=tuple(checkpoints), stated_key=stated_key)
 
 
-async def verify(client: PersonClient, verifier_key: str) -> tuple[VerificationReport, Fetched]:
+async def _more_checkpoints(client: PersonClient, into: list[str]) -> str:
+    """Add the checkpoints that are not there yet; returns the key that the server states."""
+    stated_key = ""
+    while len(into) < CHECKPOINTS_MAX:
+        answer = await client.checkpoints(first=len(into))
+        into += answer.checkpoints
+        stated_key = answer.verifier_key
+        if not answer.checkpoints or len(into) >= answer.total:
+            break
+    return stated_key
+
+
+async def _more_entries(client: PersonClient, into: IO[bytes], *, first: int, size: int | None) -> int:
+    """Write the entries from `first` to before `size` (None: as the first answer states); returns where it ended."""
+    entries = first
+    while size is None or entries < size:
+        page = await client.entries(first=entries)
+        size = page.size if size is None else size
+        taken = page.entries[: max(size - entries, 0)]
+        if not taken:
+            break
+        for entry in taken:
+            into.write(_line(entry) + b"\n")
+        entries += len(taken)
+    return entries
+
+
+def _signed_size(checkpoints: list[str]) -> int:
+    """The size that the last checkpoint claims; only a hint of how far to read, for the verifier checks it."""
+    lines = checkpoints[-1].split("\n", 2) if checkpoints else []
+    text = lines[1] if len(lines) > 1 else ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= SIZE_DIGITS_MAX else 0
+
+
+async def verify(
+    client: PersonClient, verifier_key: str, *, clock: Clock | None = None
+) -> tuple[VerificationReport, Fetched]:
     """Fetch the whole log and verify it under this key."""
     with tempfile.TemporaryFile() as spool:
-        fetched = await fetch(client, spool)
+        fetched = await fetch(client, spool, clock=clock)
         spool.seek(0)
         report = verify_log(iter(spool.readline, b""), fetched.checkpoints, required_key(verifier_key))
     return report, fetched

@@ -72,7 +72,7 @@ class PersonClient:
         return await self._ask("aether.query.checkpoints", question, queries.CheckpointsAnswer)
 
     async def health(self) -> queries.HealthAnswer:
-        """How the record stands."""
+        """How the audit log stands."""
         return await self._ask("aether.query.health", queries.HealthQuery(), queries.HealthAnswer)
 
     # -- commands ----------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class PersonClient:
         roles = next((spec.roles for spec in REQUESTS if matches(spec.subject, subject)), ())
         return CommandFailed(
             f"the bus refused {subject} to {self.user}, who lacks the role: {' or '.join(roles) or 'none has it'}",
-            action="Use the profile of a person with that role (--profile), or have the role given.",
+            action="Ask a person with that role, who acts under their own profile.",
             code="APV_NOT_AUTHORISED",
         )
 

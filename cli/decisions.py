@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Literal
 
-from cli.problem import CommandFailed
+from cli.problem import EXIT_USAGE, CommandFailed
 from shared.clock import to_text
 from shared.hashing.signing import KeyTextError, load_private_key, sign
 from shared.ids import Ids
@@ -34,8 +34,11 @@ NONCE_CHARACTERS = 26
 Decision = Literal["approve", "reject"]
 
 
-def full_digest(given: str, *, shown: str, run: str) -> str:
-    """The plan's digest, when what was given is it or the beginning of it; `CommandFailed` otherwise."""
+def full_digest(given: str, *, shown: str, run: str, options: str = "") -> str:
+    """The plan's digest, when what was given is it or the beginning of it; `CommandFailed` otherwise.
+
+    `options` is what a printed command needs.
+    """
     digits = given.strip().lower().removeprefix(DIGEST_PREFIX)
     if re.fullmatch(r"[0-9a-f]{1,64}", digits) is None:
         raise CommandFailed(
@@ -49,7 +52,7 @@ def full_digest(given: str, *, shown: str, run: str) -> str:
     if not shown.removeprefix(DIGEST_PREFIX).startswith(digits):
         raise CommandFailed(
             f"run {run} has plan {shown}; --digest names {given}",
-            action="Review the plan again (`aether plan`) and give the digest it shows.",
+            action=f"Review the plan again (aether plan {run}{options}) and give the digest it shows.",
             code="APV_WRONG_DIGEST",
         )
     return shown
@@ -66,20 +69,31 @@ def signed_decision(
     key_text: str,
     now: datetime,
     ids: Ids,
+    options: str = "",
 ) -> SignedApproval:
-    """The signed record for this plan; `CommandFailed` for what would be refused anyway."""
+    """The signed approval of this plan; `CommandFailed` for what would be refused anyway.
+
+    `options` is what a printed command needs.
+    """
     reason = reason.strip()
     if not 0 < len(reason) <= REASON_CHARACTERS_MAX:
         raise CommandFailed(
             f"--reason has {len(reason)} characters, allowed 1 to {REASON_CHARACTERS_MAX}",
-            action="Say in a sentence why; it stands in the audit log for good.",
+            action="Say in a sentence why; the auditor's database keeps the text, the audit log its digest.",
         )
     level = Level(plan.verdict_level)
     if decision == "approve" and level is Level.HOLD and not is_override:
         raise CommandFailed(
             f"run {run} is held by the guard; approving it must say so",
-            action=f"Read the guard's lines (`aether show {run}`); then approve with --override, or reject.",
+            action=f"Read the guard's lines (aether show {run}{options}); then approve with --override, or reject.",
             code="APV_WRONG_STATE",
+        )
+    if is_override and level is not Level.HOLD:
+        # Signed, it would say for ever that a hold was released where there was none.
+        raise CommandFailed(
+            f"--override: the plan of run {run} is not held, its verdict is {level.value}",
+            action="Approve without --override.",
+            exit_code=EXIT_USAGE,
         )
     approval = Approval(
         run=run,

@@ -1,8 +1,8 @@
 """The command line `aether`: its verbs, and how whatever goes wrong becomes a message and an exit code.
 
 Exit codes: 0 clean, 1 error, 2 changes pending, 3 partial or paused, 4 held or blocked, 5 stale, expired or
-superseded, 6 rejected or cancelled, 64 a mistyped command line. Verbs that act on a run exit by the state they leave
-it in; verbs that only show something exit 0.
+superseded, 6 rejected or cancelled, 64 a mistyped command line, 130 Ctrl-C. Verbs that act on a run exit by the state
+they leave it in; verbs that only show something exit 0.
 
 Only typer is imported here: what a verb needs is loaded when it is called, so that help and completion stay quick.
 """
@@ -16,16 +16,16 @@ import typer
 from typer.exceptions import TyperException
 
 from cli.options import JsonOption, RootDataOption, RootProfileOption
-from cli.problem import EXIT_ERROR, EXIT_USAGE, CommandFailed
+from cli.problem import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailed
 from cli.verbs import approvals, audit, connectors, house, runs
 
 USAGE_EXIT_OF_TYPER = 2
-EXIT_INTERRUPTED = 130
 
 HELP = """Moves people, courses and assets from systems of record to vendors: planned, approved, applied once, proven.
 
 Exit codes: 0 clean · 1 error · 2 changes pending · 3 partial or paused · 4 held or blocked · 5 stale, expired or
-superseded · 6 rejected or cancelled · 64 usage error. Verbs that act on a run exit by the state they leave it in.
+superseded · 6 rejected or cancelled · 64 usage error · 130 interrupted. Verbs that act on a run exit by the state
+they leave it in.
 """
 
 # Plain help: the rich one triples the time until it is on the screen.
@@ -67,19 +67,24 @@ def exit_code(arguments: list[str]) -> int:
             _print_document(CommandFailed(error.format_message(), action="See --help.", exit_code=code))
         return code
     except (typer.Abort, KeyboardInterrupt):
-        interrupted = CommandFailed(
-            "interrupted; what was asked of the services goes on",
-            action="Look with `aether runs`.",
-            exit_code=EXIT_INTERRUPTED,
-        )
-        return _report(interrupted, is_json=is_json)
+        return _report(_interrupted(), is_json=is_json)
     except Exception as error:
         # The house's own errors become a message; anything else is a defect and keeps its trace.
         failed_or_none = _told(error)
         if failed_or_none is None:
             raise
         return _report(failed_or_none, is_json=is_json)
+    if code == EXIT_INTERRUPTED:  # typer makes this number of Ctrl-C, and says nothing
+        return _report(_interrupted(), is_json=is_json)
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> CommandFailed:
+    return CommandFailed(
+        "interrupted; what was asked of the services goes on",
+        action="Look with `aether runs`.",
+        exit_code=EXIT_INTERRUPTED,
+    )
 
 
 def _told(error: Exception) -> CommandFailed | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+PROGRAM = "aether"
 DATA_DEFAULT = Path(".aether")
 PROFILE_DEFAULT = "operator"
 
@@ -25,6 +29,9 @@ DataOption = Annotated[Path | None, typer.Option("--data", help=_DATA_HELP)]
 ProfileOption = Annotated[str | None, typer.Option("--profile", help=_PROFILE_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `aether runs` prints it.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Why; the auditor's database keeps the text, the audit log its digest.")
+]
 WATCH_SECONDS_DEFAULT = 3600.0
 TimeoutOption = Annotated[
     float,
@@ -43,7 +50,7 @@ class Session:
     @property
     def as_options(self) -> str:
         """The options that a printed command needs so that it finds the same data folder."""
-        return "" if self.data == DATA_DEFAULT else f" --data {self.data}"
+        return "" if self.data == DATA_DEFAULT else f" --data {shlex.quote(str(self.data))}"
 
 
 def session_of(context: typer.Context, *, data: Path | None, profile: str | None, is_json: bool) -> Session:
@@ -54,3 +61,13 @@ def session_of(context: typer.Context, *, data: Path | None, profile: str | None
         profile=profile or before.get("profile") or PROFILE_DEFAULT,
         is_json=is_json or bool(before.get("is_json")),
     )
+
+
+def program() -> str:
+    """What to type for this program: its name where the shell finds it, else the path of the one that runs here."""
+    beside = Path(sys.executable).with_name(PROGRAM)
+    found = shutil.which(PROGRAM)
+    if not beside.exists() or (found is not None and Path(found).resolve() == beside.resolve()):
+        return PROGRAM
+    is_below = beside.is_relative_to(Path.cwd())
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if is_below else beside))

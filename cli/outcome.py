@@ -8,6 +8,11 @@ from shared.run.states import EXIT_CODES, WAITING_FOR_A_PERSON, RunStatus, is_te
 EXIT_HELD = EXIT_CODES[RunStatus.HELD]
 
 
+def has_ended(status: str) -> bool:
+    """Whether nothing follows any more."""
+    return is_terminal(RunStatus(status))
+
+
 def is_at_rest(status: str) -> bool:
     """Whether nothing more happens by itself: the run has ended, or waits for a person."""
     known = RunStatus(status)

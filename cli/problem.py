@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_USAGE = 64
 """A mistyped command line. Not the usual 2, which here means that changes wait."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C."""
 
 
 class CommandFailed(Exception):

@@ -9,7 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from services.auditor.verify import VerificationReport
-from shared.events.queries import ChangeView, PlanAnswer, RunAnswer, RunView, SnapshotView
+from shared.events.queries import (
+    ChangeView,
+    DecisionView,
+    PlanAnswer,
+    RefusalView,
+    RunAnswer,
+    RunView,
+    SnapshotView,
+)
 from shared.failures import CATALOGUE
 from shared.policy.guard import Level, VerdictLine
 from shared.run.states import RunStatus
@@ -18,10 +26,10 @@ FAILURES_SHOWN_MAX = 5
 UNMAPPED_SHOWN_MAX = 20
 
 
-def runs_table(runs: Sequence[RunView]) -> RenderableType:
+def runs_table(runs: Sequence[RunView], *, options: str = "") -> RenderableType:
     """A line for each run."""
     if not runs:
-        return "No run yet. Ask for one: aether run CONNECTOR --dry-run"
+        return f"No run yet. Ask for one: aether run CONNECTOR --dry-run{options}"
     table = _table("run", "connector", "mode", "status", "changes", "requested by", "requested at", "sealed")
     for run in runs:
         changes = str(run.plan.changes) if run.plan is not None else "-"
@@ -59,7 +67,8 @@ def run_lines(answer: RunAnswer, *, options: str = "") -> list[RenderableType]:
         lines.append(_numbers(f"of {view.counts.planned} planned", view.counts.model_dump(exclude={"planned"})))
     if answer.counts_by_code:
         lines.append(_numbers("by code", answer.counts_by_code))
-    lines += [f"refused: {note.code}: {note.text}" for note in answer.refusals]
+    lines += [_decision_line(decision) for decision in answer.decisions]
+    lines += [_refusal_line(refusal) for refusal in answer.refusals]
     lines += [f"dead letter {letter.subject}: {letter.code}: {letter.reason}" for letter in answer.dead_letters]
     lines += next_steps(view, options=options)
     return lines
@@ -85,8 +94,8 @@ def next_steps(view: RunView, *, options: str = "") -> list[str]:
     return []
 
 
-def plan_lines(answer: PlanAnswer) -> list[RenderableType]:
-    """A plan's head and the changes given, field by field."""
+def plan_lines(answer: PlanAnswer, *, change_class: str | None = None) -> list[RenderableType]:
+    """A plan's head and the changes given, field by field; `change_class` is the one that was asked for."""
     plan = answer.plan
     if plan is None:
         return []
@@ -100,6 +109,8 @@ def plan_lines(answer: PlanAnswer) -> list[RenderableType]:
     ]
     if answer.excluded:
         lines.append(f"{answer.excluded} set aside by the plan; they are never carried out")
+    if change_class is not None and answer.total == 0:
+        lines.append(f"It has no change of class {change_class}.")
     if answer.changes:
         lines.append(changes_table(answer.changes))
     if len(answer.changes) < answer.total:
@@ -123,17 +134,33 @@ def changes_table(changes: Iterable[ChangeView]) -> Table:
 
 
 def verification_lines(report: VerificationReport) -> list[str]:
-    """What was proven, and the first fault."""
+    """What was proven and how far, what failed, and what nothing proves."""
     lines = [
         f"entries      {report.entries}, of which {report.entries_proven} under a signed checkpoint",
         f"checkpoints  {report.checkpoints}",
         f"runs sealed  {report.runs_sealed}",
-        f"root         {report.root or 'none: no tree can be built'}",
     ]
-    if report.is_valid:
-        return [*lines, "The log holds."]
-    lines.append(f"THE LOG DOES NOT HOLD: {report.failures_total} fault(s)")
-    lines += [f"  {failure.kind}: {failure.reason}" for failure in report.failures[:FAILURES_SHOWN_MAX]]
+    last = report.last_proven
+    if last is None:
+        lines.append("proven       nothing")
+    else:
+        lines += [
+            f"proven       up to entry {last.index}, of {last.recorded_at}",
+            f"size, root   {last.size}, {last.root}",
+            "             compare with a checkpoint that was kept apart: what was cut off behind it shows only there",
+        ]
+    if not report.is_valid:
+        lines.append(f"THE LOG DOES NOT HOLD: {report.failures_total} fault(s)")
+        shown = report.failures[:FAILURES_SHOWN_MAX]
+        lines += [f"  {failure.kind}: {failure.reason}" for failure in shown]
+        if report.failures_total > len(shown):
+            lines.append(f"  … and {report.failures_total - len(shown)} more that are not shown")
+    if report.entries_proven < report.entries:
+        first, newest = report.entries_proven, report.entries - 1
+        which = f"entry {first} is" if first == newest else f"entries {first} to {newest} are"
+        lines.append(f"NOT PROVEN: {which} under no signature")
+    elif report.is_valid:
+        lines.append("The log holds.")
     return lines
 
 
@@ -195,12 +222,41 @@ def _snapshot_line(snapshot: SnapshotView) -> str:
     state = "certified" if snapshot.is_certified else "NOT CERTIFIED"
     if snapshot.incomplete is not None:
         state += f" ({snapshot.incomplete.code}: {snapshot.incomplete.text})"
-    codes = ", ".join(f"{name} {number}" for name, number in snapshot.quarantined_by_code.items())
-    quarantined = f", {snapshot.quarantined} quarantined ({codes})" if snapshot.quarantined else ""
+    quarantined = f", {_quarantine(snapshot)}" if snapshot.quarantined else ""
     return (
         f"{snapshot.side} {snapshot.entity}: {state}; rows {rows}; {snapshot.records} records{quarantined}; "
         f"{snapshot.seconds:.1f} s"
     )
+
+
+_DONE = {"approve": "approved", "reject": "rejected", "cancel": "cancel asked", "resume": "resumed"}
+
+
+def _decision_line(decision: DecisionView) -> str:
+    override = ", with override" if decision.is_override else ""
+    reason = f": {_printable(decision.reason)}" if decision.reason else ""
+    return f"{_DONE[decision.decision]} by {decision.person} at {decision.at}{override}{reason}"
+
+
+def _printable(text: str) -> str:
+    """Typed text without what would steer a terminal."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def _refusal_line(refusal: RefusalView) -> str:
+    who = f" to {refusal.person}" if refusal.person is not None else ""
+    return f"refused {refusal.what}{who} at {refusal.at}: {refusal.code}: {_printable(refusal.text)}"
+
+
+def _quarantine(snapshot: SnapshotView) -> str:
+    """How many records wait, and why: one record may have several reasons."""
+    by_code = snapshot.quarantined_by_code
+    reasons, records = sum(by_code.values()), snapshot.quarantined
+    codes = ", ".join(f"{name} {number}" for name, number in by_code.items())
+    text = f"{records} {'record' if records == 1 else 'records'} in quarantine"
+    if not reasons:
+        return text
+    return f"{text} for {reasons} {'reason' if reasons == 1 else 'reasons'} ({codes})"
 
 
 def _numbers(title: str, numbers: dict[str, int]) -> str:

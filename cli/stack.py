@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +48,7 @@ START_SECONDS_MAX = 60.0
 DISTRICT_SECONDS_MAX = 300.0
 SUPERVISE_SECONDS = 0.2
 BUS = "bus"
+BUS_LOG = "nats-server.log"
 SIMULATOR = "titanhst"
 
 
@@ -83,6 +85,7 @@ class Stack:
         self.is_demo = is_demo
         self._people = tuple(people)
         self._staff = staff
+        self._port = port
         self._connectors = connectors
         self._notice = on_notice
         self._server = EmbeddedServer(
@@ -106,6 +109,7 @@ class Stack:
         try:
             self.layout.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             self._held.enter_context(folder_held(self.layout.data))
+            _require_free(self._port)
             prepare(self.layout, self._people)
             if self.is_demo:
                 await self._start_systems()
@@ -113,8 +117,13 @@ class Stack:
             await self._start_services()
         except (ChildFailed, EmbeddedServerError) as failed:
             await self.stop()
+            logs = self.layout.bus / BUS_LOG if isinstance(failed, EmbeddedServerError) else self.layout.logs
+            raise CommandFailed(str(failed), action=f"Look at {logs}; then start again.") from None
+        except OSError as problem:
+            await self.stop()
             raise CommandFailed(
-                str(failed), action=f"Look at the logs in {self.layout.logs}; then start again."
+                f"{problem.filename or self.layout.data}: {problem.strerror or problem}",
+                action="Name a data folder that can be written, with --data, on a disk that has room.",
             ) from None
         except BaseException:
             await self.stop()
@@ -206,7 +215,7 @@ class Stack:
     def addresses(self) -> list[Address]:
         """Every part and where it is."""
         found = [
-            Address("bus", self._server.url, str(self.layout.bus / "nats-server.log")),
+            Address("bus", self._server.url, str(self.layout.bus / BUS_LOG)),
             Address("bus figures", self._server.monitoring_url, ""),
         ]
         for name, child in self._children.items():
@@ -374,6 +383,21 @@ def folder_held(data: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _require_free(port: int) -> None:
+    """`CommandFailed` when something else listens on the port of the bus; the server itself would only say so late."""
+    if port <= 0:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            raise CommandFailed(
+                f"port {port} cannot be used for the bus: {problem.strerror}",
+                action="Choose another with --port, or leave it out: a free one is taken.",
+            ) from None
 
 
 def _clean_environment() -> dict[str, str]:

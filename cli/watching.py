@@ -27,14 +27,16 @@ async def follow(
     clock: Clock,
     seconds_max: float,
     before: RunView | None = None,
+    options: str = "",
     on_view: Callable[[RunView], None] = lambda view: None,
 ) -> RunAnswer:
     """The run once it is at rest; `CommandFailed` when it is not within `seconds_max`.
 
-    `before` is the run as it was when a command was given: that very state is not an end, the record only lags.
+    `before` is the run as it was when a command was given: that very state is not an end, the auditor only lags.
+    `options` is what a printed command needs.
     """
     deadline = clock.monotonic_seconds() + seconds_max
-    where = "not in the record yet"
+    where = "not in the audit log yet"
     while clock.monotonic_seconds() < deadline:
         try:
             answer = await client.run(run)
@@ -51,12 +53,18 @@ async def follow(
         await asyncio.sleep(POLL_SECONDS)
     raise CommandFailed(
         f"run {run} is still under way after {seconds_max:g} s: {where}",
-        action=f"It goes on by itself; look with `aether show {run}`.",
+        action=f"It goes on by itself; look with `aether show {run}{options}`.",
     )
 
 
 async def follow_visibly(
-    client: PersonClient, run: str, *, clock: Clock, seconds_max: float, before: RunView | None = None
+    client: PersonClient,
+    run: str,
+    *,
+    clock: Clock,
+    seconds_max: float,
+    before: RunView | None = None,
+    options: str = "",
 ) -> RunAnswer:
     """`follow`, with the run's progress on stderr: one live line on a terminal, a line per state elsewhere."""
     if sys.stderr.isatty():
@@ -67,6 +75,7 @@ async def follow_visibly(
                 clock=clock,
                 seconds_max=seconds_max,
                 before=before,
+                options=options,
                 on_view=lambda view: status.update(f"run {run} · {progress_of(view)}"),
             )
     said: list[str] = []
@@ -76,4 +85,4 @@ async def follow_visibly(
             said[:] = [view.status]
             sys.stderr.write(f"run {run} · {progress_of(view)}\n")
 
-    return await follow(client, run, clock=clock, seconds_max=seconds_max, before=before, on_view=say)
+    return await follow(client, run, clock=clock, seconds_max=seconds_max, before=before, options=options, on_view=say)

@@ -174,7 +174,7 @@ _ENTRIES = (
     _entry("APL_INTERNAL", "critical", "internal", "platform", "A defect of ours stopped a change.",
            "Report it with the run id."),
     # Audit
-    _entry("AUD_UNAVAILABLE", "critical", "transient", "platform", "The audit record cannot be written.",
+    _entry("AUD_UNAVAILABLE", "critical", "transient", "platform", "The audit log cannot be written.",
            "Nothing is applied until it can. Look at the bus and the auditor.", retry=True),
     # The house
     _entry("SYS_UNDECODABLE", "error", "contract", "platform", "A message on the bus cannot be read.",

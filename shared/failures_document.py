@@ -20,7 +20,7 @@ PHASES = {
     "APV": "Commands and approvals",
     "APL": "Applying",
     "VER": "Verifying what was applied",
-    "AUD": "The audit record",
+    "AUD": "The audit log",
     "SCH": "Schedules",
     "SYS": "The house itself",
 }

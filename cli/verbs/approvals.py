@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,23 +13,26 @@ from cli.options import (
     DataOption,
     JsonOption,
     ProfileOption,
+    ReasonOption,
     RunArgument,
     Session,
     TimeoutOption,
     session_of,
 )
-from cli.problem import CommandFailed
+from cli.problem import EXIT_USAGE, CommandFailed
 from cli.verbs.runs import finish, known
 
 if TYPE_CHECKING:
     from cli.client import PersonClient
     from cli.decisions import Decision
+    from shared.events.commands import Reply
     from shared.events.queries import PlanAnswer
+    from shared.run.state import PlanSummary
 
 DigestOption = Annotated[
     str, typer.Option("--digest", help="The plan's digest as reviewed, or its first 12 or more hexadecimal digits.")
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")]
+EXIT_CHANGES_PENDING = 2
 PAGE_CHANGES = 200
 CHANGES_SHOWN_DEFAULT = 50
 
@@ -62,12 +66,30 @@ async def _plan(session: Session, run_id: str, *, change_class: str | None, limi
     from cli.rendering import plan_lines
 
     async with connected(load_profile(session.data, session.profile)) as client:
-        answer = await read_plan(client, run_id, change_class=change_class, limit=limit)
-    show(answer.model_dump(mode="json"), plan_lines(answer), is_json=session.is_json)
+        answer = await read_plan(client, run_id, session, change_class=change_class, limit=limit)
+    if change_class is not None and answer.plan is not None and answer.total == 0:
+        check_class(change_class, answer.plan.changes_by_class, run=run_id)
+    show(answer.model_dump(mode="json"), plan_lines(answer, change_class=change_class), is_json=session.is_json)
     return 0
 
 
-async def read_plan(client: PersonClient, run_id: str, *, change_class: str | None, limit: int | None) -> PlanAnswer:
+def check_class(name: str, changes_by_class: Mapping[str, int], *, run: str) -> None:
+    """`CommandFailed` for a word that is no class of change; a class that this plan lacks is a fair question."""
+    from shared.plan.change import ChangeClass
+
+    if name in {each.value for each in ChangeClass}:
+        return
+    present = ", ".join(f"{known} ({number})" for known, number in sorted(changes_by_class.items()) if number)
+    raise CommandFailed(
+        f"--class {name}: there is no such class of change",
+        action=f"The plan of run {run} has: {present or 'no change at all'}.",
+        exit_code=EXIT_USAGE,
+    )
+
+
+async def read_plan(
+    client: PersonClient, run_id: str, session: Session, *, change_class: str | None, limit: int | None
+) -> PlanAnswer:
     """The plan with up to `limit` changes (None: all), read page by page; `CommandFailed` when there is none."""
     from shared.events.queries import ChangeView, PlanQuery
 
@@ -77,10 +99,10 @@ async def read_plan(client: PersonClient, run_id: str, *, change_class: str | No
         question = PlanQuery(run=run_id, change_class=change_class, offset=len(changes), limit=wanted)
         answer = await client.plan(question)
         if answer.plan is None:
-            state = known(await client.run(run_id), run_id).run
+            state = known(await client.run(run_id), run_id, session).run
             raise CommandFailed(
                 f"run {run_id} has no plan: it is {state.status if state is not None else 'unknown'}",
-                action=f"Look at the run: aether show {run_id}",
+                action=f"Look at the run: aether show {run_id}{session.as_options}",
                 code="APV_WRONG_STATE",
             )
         changes += answer.changes
@@ -141,21 +163,24 @@ async def _decide(
     from shared.clock import SystemClock
     from shared.events.commands import DecideRun
     from shared.ids import RandomIds
+    from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
     from shared.secrets import resolve
 
     person = load_profile(session.data, session.profile)
     if person.approval_key is None:
         raise CommandFailed(
             f"profile {session.profile} has no approval key, so {person.user} cannot sign a decision",
-            action="Use the profile of an approver: --profile approver.",
+            action="Ask a person with the role approver to decide, under their own profile.",
             code="APV_NOT_AUTHORISED",
         )
     async with connected(person) as client:
-        before = known(await client.run(run_id), run_id)
-        summary = (await read_plan(client, run_id, change_class=None, limit=1)).plan
+        before = known(await client.run(run_id), run_id, session)
+        summary = (await read_plan(client, run_id, session, change_class=None, limit=1)).plan
         if summary is None:  # read_plan has raised already
-            raise CommandFailed(f"run {run_id} has no plan", action=f"aether show {run_id}", code="APV_WRONG_STATE")
-        full_digest(digest, shown=summary.plan_digest, run=run_id)
+            raise CommandFailed(
+                f"run {run_id} has no plan", action=f"aether show {run_id}{session.as_options}", code="APV_WRONG_STATE"
+            )
+        full_digest(digest, shown=summary.plan_digest, run=run_id, options=session.as_options)
         signed = signed_decision(
             summary,
             run=run_id,
@@ -166,7 +191,32 @@ async def _decide(
             key_text=resolve(person.approval_key),
             now=SystemClock().now(),
             ids=RandomIds(),
+            options=session.as_options,
         )
         command = DecideRun(signed=signed)
         reply = await (client.approve(command) if decision == "approve" else client.reject(command))
+        if reply.status is not None and RunStatus(reply.status) in WAITING_FOR_A_PERSON:
+            earlier = before.run.approvers if before.run is not None else ()
+            return show_counted(session, reply, summary, run=run_id, approvers={*earlier, person.user})
         return await finish(client, session, reply, run=run_id, before=before, seconds_max=seconds_max)
+
+
+def show_counted(session: Session, reply: Reply, plan: PlanSummary, *, run: str, approvers: Collection[str]) -> int:
+    """Say that an approval counts and that more are needed: changes wait, whatever the guard said of the plan."""
+    from cli.output import show
+
+    override = " --override" if plan.verdict_level == "HOLD" else ""
+    lines = [
+        f"Your approval counts: {len(approvers)} of {plan.approvals_needed} ({', '.join(sorted(approvers))}).",
+        f"Run {run} is {reply.status}; a further person must approve until {plan.expires_at}:",
+        f"  aether approve {run} --digest {plan.plan_digest}{override} --reason '…' --profile …{session.as_options}",
+    ]
+    document = {
+        **reply.model_dump(mode="json"),
+        "approvals": len(approvers),
+        "approvals_needed": plan.approvals_needed,
+        "approve_until": plan.expires_at,
+        "exit_code": EXIT_CHANGES_PENDING,
+    }
+    show(document, lines, is_json=session.is_json)
+    return EXIT_CHANGES_PENDING

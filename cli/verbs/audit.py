@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DataOption, JsonOption, ProfileOption, Session, session_of
+from cli.options import DataOption, JsonOption, ProfileOption, Session, program, session_of
 
 if TYPE_CHECKING:
     from services.auditor.verify import VerificationReport
@@ -34,7 +35,7 @@ def verify(
     profile: ProfileOption = None,
     is_json: JsonOption = False,
 ) -> int:
-    """Fetch the whole log and verify every entry, root and signature here; exits 0 when it holds, 1 when not."""
+    """Fetch the whole log and verify every entry, root and signature here; exits 0 when all of it is proven, else 1."""
     session = session_of(context, data=data, profile=profile, is_json=is_json)
     if file is None:
         return asyncio.run(_verify(session, verifier_key))
@@ -64,9 +65,10 @@ def _show(report: VerificationReport, session: Session, *, remarks: list[str]) -
     from cli.output import show
     from cli.rendering import verification_lines
 
-    document = {**report.model_dump(mode="json"), "remarks": remarks}
+    code = 0 if report.is_proven else 1
+    document = {**report.model_dump(mode="json"), "remarks": remarks, "exit_code": code}
     show(document, [*verification_lines(report), *remarks], is_json=session.is_json)
-    return 0 if report.is_valid else 1
+    return code
 
 
 def export(
@@ -87,18 +89,26 @@ async def _export(session: Session, out: Path) -> int:
     from cli.output import show
     from cli.profiles import load_profile
 
-    async with connected(load_profile(session.data, session.profile)) as client:
+    profile = load_profile(session.data, session.profile)
+    async with connected(profile) as client:
         fetched = await export_log(client, out)
     beside = checkpoints_beside(out)
+    # The profile's key was handed over apart from the log; the server's word stands in only where there is none.
+    key, is_own = profile.verifier_key or fetched.stated_key, profile.verifier_key is not None
     document = {
         "entries": fetched.entries,
         "checkpoints": len(fetched.checkpoints),
         "entries_file": str(out),
         "checkpoints_file": str(beside),
+        "verifier_key": key,
+        "exit_code": 0,
     }
-    show(
-        document,
-        [f"{fetched.entries} entries in {out}", f"{len(fetched.checkpoints)} checkpoints in {beside}"],
-        is_json=session.is_json,
-    )
+    lines = [
+        f"{fetched.entries} entries in {out}",
+        f"{len(fetched.checkpoints)} checkpoints in {beside}",
+        f"verifier key  {key}" + ("" if is_own else "  (the server's word: compare it with its owner's)"),
+        "Verify it anywhere, both files in one folder; hand the key over another way than the files:",
+        f"  {program()} audit verify --file {shlex.quote(str(out))} --verifier-key {shlex.quote(key)}",
+    ]
+    show(document, lines, is_json=session.is_json)
     return 0

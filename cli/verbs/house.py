@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DataOption, JsonOption, ProfileOption, Session, session_of
+from cli.options import DataOption, JsonOption, ProfileOption, Session, program, session_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 def doctor(
     context: typer.Context, data: DataOption = None, profile: ProfileOption = None, is_json: JsonOption = False
 ) -> int:
-    """Look whether everything stands: bus, services, record, dead letters, folder; exits 1 on a fault."""
+    """Look whether everything stands: bus, services, audit log, dead letters, folder; exits 1 on a fault."""
     from cli.checkup import examine
     from cli.output import show
     from cli.rendering import plain_table
@@ -94,17 +94,18 @@ async def _stay_up(stack: Stack, session: Session) -> None:
 
 def what_to_try(session: Session, *, is_demo: bool, connections: str) -> list[str]:
     """The first commands for somebody who has just started the house."""
-    options = session.as_options
+    options, aether = session.as_options, program()
     if not is_demo:
         return [
-            f"No system is connected until {connections} names one; it holds examples.",
-            f"Look:  aether doctor{options}   ·   aether connector list",
+            f"No system is connected until {connections} names one; it holds examples. Restart after editing it.",
+            "Look, in another terminal:",
+            f"  {aether} doctor{options}",
+            f"  {aether} connector list",
         ]
     return [
-        "Try, in another terminal:",
-        f"  aether run titanhst-staff --dry-run{options}",
-        f"  aether run titanhst-staff --apply{options}",
-        f"  aether plan RUN{options}",
-        f'  aether approve RUN --digest DIGEST --reason "reviewed" --profile approver --watch{options}',
-        f"  aether audit verify{options}   ·   aether doctor{options}",
+        "Try, in another terminal and in this folder:",
+        f"  {aether} run titanhst-staff --dry-run{options}",
+        f"  {aether} run titanhst-staff --apply{options}      (prints the run, its digest, and the commands to go on)",
+        f"  {aether} audit verify --profile auditor{options}",
+        f"  {aether} doctor{options}",
     ]

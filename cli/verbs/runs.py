@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,19 +13,20 @@ from cli.options import (
     DataOption,
     JsonOption,
     ProfileOption,
+    ReasonOption,
     RunArgument,
     Session,
     TimeoutOption,
     session_of,
 )
-from cli.problem import CommandFailed
+from cli.problem import EXIT_INTERRUPTED, CommandFailed
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from cli.client import PersonClient
     from shared.events.commands import Reply
     from shared.events.queries import RunAnswer
-
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,13 +63,17 @@ async def _run(
 ) -> int:
     from cli.client import connected
     from cli.profiles import load_profile
+    from cli.superseding import waiting_runs
     from shared.events.commands import RequestRun
 
     async with connected(load_profile(session.data, session.profile)) as client:
+        waiting = await waiting_runs(client, connector) if mode == "apply" else ()
         reply = await client.request_run(RequestRun(connector=connector, mode=mode))
         if reply.run is None:
-            raise CommandFailed("the request was accepted without a run id", action="Look with `aether runs`.")
-        return await finish(client, session, reply, run=reply.run, before=None, seconds_max=seconds_max)
+            raise CommandFailed(
+                "the request was accepted without a run id", action=f"Look with `aether runs{session.as_options}`."
+            )
+        return await finish(client, session, reply, run=reply.run, before=None, seconds_max=seconds_max, waited=waiting)
 
 
 def runs(
@@ -89,11 +95,16 @@ async def _runs(session: Session, *, connector: str | None, limit: int) -> int:
     from cli.output import show
     from cli.profiles import load_profile
     from cli.rendering import runs_table
-    from shared.events.queries import RunsQuery
+    from shared.events.queries import RUNS_MAX, RunsQuery
 
     async with connected(load_profile(session.data, session.profile)) as client:
         answer = await client.runs(RunsQuery(connector=connector, limit=limit))
-    show(answer.model_dump(mode="json"), [runs_table(answer.runs)], is_json=session.is_json)
+        newest = () if answer.runs or connector is None else (await client.runs(RunsQuery(limit=RUNS_MAX))).runs
+    lines: list[RenderableType] = [runs_table(answer.runs, options=session.as_options)]
+    if connector is not None and not answer.runs:
+        others = ", ".join(sorted({run.connector for run in newest}))
+        lines = [f"There is no run of {connector}. " + (f"There are runs of: {others}" if others else "There is none.")]
+    show(answer.model_dump(mode="json"), lines, is_json=session.is_json)
     return 0
 
 
@@ -113,7 +124,7 @@ async def _show(session: Session, run_id: str) -> int:
     from cli.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
-        show_answer(known(await client.run(run_id), run_id), session)
+        show_answer(known(await client.run(run_id), run_id, session), session)
     return 0
 
 
@@ -151,6 +162,7 @@ async def _name(
     session: Session, run_id: str, reason: str, *, verb: Literal["cancel", "resume"], seconds_max: float | None
 ) -> int:
     from cli.client import connected
+    from cli.outcome import has_ended
     from cli.profiles import load_profile
     from shared.events.commands import NameRun
 
@@ -158,7 +170,21 @@ async def _name(
         before = await client.run(run_id)
         command = NameRun(run=run_id, reason=reason)
         reply = await (client.cancel(command) if verb == "cancel" else client.resume(command))
+        if verb == "cancel" and seconds_max is None and reply.status is not None and not has_ended(reply.status):
+            return show_asked_to_end(session, reply, run=run_id)
         return await finish(client, session, reply, run=run_id, before=before, seconds_max=seconds_max)
+
+
+def show_asked_to_end(session: Session, reply: Reply, *, run: str) -> int:
+    """Say that a run does not end at once: its applier first concludes the change at hand."""
+    from cli.output import show
+
+    lines = [
+        f"run {run} is {reply.status} and was asked to end at its next change",
+        f"Follow it:  aether show {run}{session.as_options}   (cancel with --watch stays until it has ended)",
+    ]
+    show({**reply.model_dump(mode="json"), "exit_code": 0}, lines, is_json=session.is_json)
+    return 0
 
 
 async def finish(
@@ -169,43 +195,73 @@ async def finish(
     run: str,
     before: RunAnswer | None,
     seconds_max: float | None,
+    waited: Sequence[str] = (),
 ) -> int:
-    """Print what a command led to, after watching if asked (`seconds_max`), and return the exit code."""
+    """Print what a command led to, after watching if asked (`seconds_max`), and return the exit code.
+
+    `waited` names runs that waited for approval before the command, and that it may have superseded.
+    """
     from cli.outcome import exit_code_of, exit_code_of_view
     from cli.output import show
+    from cli.superseding import superseded_by
     from cli.watching import follow_visibly
     from shared.clock import SystemClock
 
-    seen = before.run if before is not None else None
-    # A second approver is still missing: the state stays as it was, and there is nothing to watch.
-    is_as_before = seen is not None and reply.status == seen.status
-    if seconds_max is None or is_as_before:
+    clock = SystemClock()
+    if seconds_max is None:
+        supersedes = await superseded_by(client, run, waited, clock=clock)
         code = exit_code_of(reply.status) if reply.status is not None else 0
-        document = {**reply.model_dump(mode="json"), "exit_code": code}
-        show(document, [f"run {run} is {reply.status}"], is_json=session.is_json)
+        document = {**reply.model_dump(mode="json"), "supersedes": list(supersedes), "exit_code": code}
+        lines = [f"run {run} is {reply.status}", *_superseded_lines(supersedes)]
+        show(document, [*lines, *_how_to_follow(reply, session, run=run)], is_json=session.is_json)
         return code
-    answer = await follow_visibly(client, run, clock=SystemClock(), seconds_max=seconds_max, before=seen)
-    show_answer(answer, session)
+    seen = before.run if before is not None else None
+    try:
+        answer = await follow_visibly(
+            client, run, clock=clock, seconds_max=seconds_max, before=seen, options=session.as_options
+        )
+        supersedes = await superseded_by(client, run, waited, clock=clock)
+    except asyncio.CancelledError:  # which is how Ctrl-C arrives here
+        raise CommandFailed(
+            f"interrupted; run {run} goes on by itself",
+            action=f"Look:  aether show {run}{session.as_options}",
+            exit_code=EXIT_INTERRUPTED,
+        ) from None
+    show_answer(answer, session, supersedes=supersedes)
     return exit_code_of_view(answer.run) if answer.run is not None else 1
 
 
-def show_answer(answer: RunAnswer, session: Session) -> None:
+def show_answer(answer: RunAnswer, session: Session, *, supersedes: Sequence[str] = ()) -> None:
     """Print one run."""
     from cli.outcome import exit_code_of_view
     from cli.output import show
     from cli.rendering import run_lines
 
     code = exit_code_of_view(answer.run) if answer.run is not None else 1
-    document = {**answer.model_dump(mode="json"), "exit_code": code}
-    show(document, run_lines(answer, options=session.as_options), is_json=session.is_json)
+    document = {**answer.model_dump(mode="json"), "supersedes": list(supersedes), "exit_code": code}
+    lines = [*run_lines(answer, options=session.as_options), *_superseded_lines(supersedes)]
+    show(document, lines, is_json=session.is_json)
 
 
-def known(answer: RunAnswer, run_id: str) -> RunAnswer:
+def _superseded_lines(runs: Sequence[str]) -> list[str]:
+    return [f"It supersedes run {each}, which waited for approval and has ended." for each in runs]
+
+
+def _how_to_follow(reply: Reply, session: Session, *, run: str) -> list[str]:
+    """What becomes of a run that is still under way."""
+    from cli.outcome import is_at_rest
+
+    if reply.status is None or is_at_rest(reply.status):
+        return []
+    return [f"It goes on by itself; look:  aether show {run}{session.as_options}"]
+
+
+def known(answer: RunAnswer, run_id: str, session: Session) -> RunAnswer:
     """The answer; `CommandFailed` when there is no such run."""
     if answer.run is None:
         raise CommandFailed(
-            f"there is no run {run_id} in the record",
-            action="Use an id that `aether runs` prints.",
+            f"there is no run {run_id} in the audit log",
+            action=f"Use an id that `aether runs{session.as_options}` prints.",
             code="APV_UNKNOWN_RUN",
         )
     return answer

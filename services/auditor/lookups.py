@@ -38,6 +38,8 @@ class StoredEvent:
 
     type: str
     body: str
+    entry: str
+    """Canonical JSON of its audit entry."""
 
 
 class Lookups:
@@ -68,8 +70,10 @@ class Lookups:
 
     async def run_events(self, run: str, *, limit: int) -> list[StoredEvent]:
         """The events of a run that answers show, newest first."""
-        column = tables.run_event.c
-        query = select(column.type, column.body).where(column.run == run).order_by(column.entry_index.desc())
+        column, entry = tables.run_event.c, tables.entry.c
+        query = select(column.type, column.body, entry.body).where(column.run == run)
+        query = query.join_from(tables.run_event, tables.entry, entry.entry_index == column.entry_index)
+        query = query.order_by(column.entry_index.desc())
         return [StoredEvent(*row) for row in await self._rows(query.limit(limit))]
 
     async def ledger_counts(self, run: str) -> LedgerCounts:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.auditor.lookups import Lookups, StoredEvent, StoredRun
 from services.auditor.plans import PlanViews
+from services.auditor.run_events import decisions_in, refusals_in, snapshots_in
 from services.auditor.sealing import approvers_of, counts_so_far
 from shared.bus.connect import client_of
 from shared.bus.reading import StreamUnavailable
@@ -37,7 +38,6 @@ LIST_BYTES_MAX: Final = 800_000
 """Of the rows of one answer, below the server's largest message."""
 RUN_EVENTS_MAX: Final = 500
 DEAD_LETTERS_MAX: Final = 20
-REFUSALS_MAX: Final = 50
 STREAMS: Final = ("CORE", "LEDGER", "DLQ")
 
 _FROM_THE_LEDGER = frozenset({RunStatus.APPLYING, RunStatus.PAUSED, RunStatus.THROTTLED, RunStatus.VERIFYING})
@@ -80,7 +80,7 @@ async def answer(
         return _refused(error.code, error.message)
     except (SQLAlchemyError, StreamUnavailable) as error:
         log.error("audit_question_failed", subject=subject, error=type(error).__name__)
-        return _refused("AUD_UNAVAILABLE", "the audit record cannot be read at the moment; ask again shortly")
+        return _refused("AUD_UNAVAILABLE", "the audit log cannot be read at the moment; ask again shortly")
 
 
 async def _runs(question: queries.RunsQuery, sources: Sources) -> queries.RunsAnswer:
@@ -101,10 +101,11 @@ async def _run(question: queries.RunQuery, sources: Sources) -> queries.RunAnswe
     return queries.RunAnswer(
         run=await _view(stored, lookups, await lookups.signed_size()),
         phases=state.history,
-        snapshots=_snapshots(events),
+        snapshots=snapshots_in(events),
         verdict=viewed.plan.header.verdict.lines if viewed is not None else (),
         counts_by_code=await _counts_by_code(question.run, events, lookups),
-        refusals=_refusals(events),
+        decisions=decisions_in(events),
+        refusals=refusals_in(events),
         dead_letters=tuple(await lookups.dead_letters(run=question.run, limit=DEAD_LETTERS_MAX)),
         summary=orjson.loads(stored.sealed) if stored.sealed is not None else None,
     )
@@ -196,42 +197,6 @@ async def _view(stored: StoredRun, lookups: Lookups, signed_size: int) -> querie
         failure=state.failure,
         is_sealed=stored.sealed_entry is not None and stored.sealed_entry < signed_size,
     )
-
-
-def _snapshots(events: Iterable[StoredEvent]) -> tuple[queries.SnapshotView, ...]:
-    """The newest reading of each side of each entity; the events come newest first."""
-    views: dict[tuple[str, str], queries.SnapshotView] = {}
-    for stored in events:
-        if stored.type != facts.SnapshotRead.event_type:
-            continue
-        read = facts.SnapshotRead.model_validate_json(stored.body)
-        views.setdefault(
-            (read.side, read.entity),
-            queries.SnapshotView(
-                side=read.side,
-                entity=read.entity,
-                is_certified=read.incomplete is None and bool(read.certificates),
-                rows={source.source: source.rows for source in read.sources if source.rows is not None}
-                or {certificate.connection: certificate.rows for certificate in read.certificates},
-                records=read.records,
-                quarantined=read.quarantined,
-                quarantined_by_code=read.quarantined_by_code,
-                unmapped=tuple(f"{one.table}: {one.value} ({one.rows})" for one in read.unmapped),
-                incomplete=read.incomplete,
-                seconds=read.seconds,
-                memory_peak_mb=read.memory_peak_mb,
-            ),
-        )
-    return tuple(views[place] for place in sorted(views))
-
-
-def _refusals(events: Iterable[StoredEvent]) -> tuple[FailureNote, ...]:
-    """What was refused, oldest first."""
-    kinds: dict[str, type[facts.CommandRefused] | type[facts.ApplyRefused]] = {
-        kind.event_type: kind for kind in (facts.CommandRefused, facts.ApplyRefused)
-    }
-    notes = [kinds[stored.type].model_validate_json(stored.body).refusal for stored in events if stored.type in kinds]
-    return tuple(reversed(notes[:REFUSALS_MAX]))
 
 
 async def _counts_by_code(run: str, events: Iterable[StoredEvent], lookups: Lookups) -> dict[str, int]:

@@ -31,7 +31,15 @@ UNKNOWN_TYPE = "unknown"
 DEAD_LETTER_TYPE = "aether.dead_letter.v1"
 DLQ = "DLQ"
 
-_SHOWN_WITH_RUN = (facts.SnapshotRead, facts.CommandRefused, facts.ApplyRefused, facts.ApplyFinished)
+_SHOWN_WITH_RUN = (
+    facts.SnapshotRead,
+    facts.CommandRefused,
+    facts.PlanDecided,
+    facts.RunCancelled,
+    facts.RunResumed,
+    facts.ApplyRefused,
+    facts.ApplyFinished,
+)
 _NAME = re.compile(r"[a-z_]{1,32}")
 
 

@@ -140,7 +140,7 @@ class Dispatcher(Generic[ContextT]):
             asked = await route.handler(body, actor, self._context)
             run = asked.run
             decision = await self._committer.commit(asked.move)
-            reply = Reply(is_accepted=True, run=run, status=_status_in(decision))
+            reply = Reply(is_accepted=True, run=run, status=_status_in(decision, run))
         except AetherError as error:
             run = run or _text_fact(error.facts.get("run"))
             refusal = FailureNote.of(error)
@@ -194,9 +194,10 @@ def _body(model: type[Document], data: bytes) -> Document:
         raise Undecodable("APV_MALFORMED", f"the command's body: {what_is_wrong(error)}") from None
 
 
-def _status_in(decision: Decision) -> str | None:
+def _status_in(decision: Decision, run: str) -> str | None:
+    """The state that the decision gives this run; another run, superseded, may stand beside it."""
     for message in decision.messages:
-        if isinstance(message.event, RunState):
+        if isinstance(message.event, RunState) and message.event.run == run:
             return str(message.event.status)
     return None
 

@@ -25,7 +25,7 @@ from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 18.0
+DRAIN_SECONDS = 16.0
 """How long after the signal to end the service's work may take: what runs beside the handlers and they themselves."""
 LEAVE_SECONDS = 2.0
 """How long leaving the bus may take at least, if the work took all of its time."""

@@ -90,6 +90,31 @@ class DeadLetterView(Document):
     at: str
 
 
+class DecisionView(Document):
+    """What a person decided about a run, and why."""
+
+    decision: Literal["approve", "reject", "cancel", "resume"]
+    person: str
+    """The identity the bus asserted."""
+    at: str
+    """When the bus stored it."""
+    is_override: bool = False
+    """Whether a plan that the guard held was released knowingly."""
+    reason: str
+
+
+class RefusalView(Document):
+    """A command or an apply that was refused."""
+
+    what: str
+    """The subject of the command; `apply` for a plan that the applier refused."""
+    person: str | None
+    """Who gave the command, as the bus asserted; None where the house refused its own step."""
+    at: str
+    code: str
+    text: str
+
+
 class RunAnswer(Document):
     """Answer to `RunQuery`; `run` is None when there is no such run."""
 
@@ -98,8 +123,10 @@ class RunAnswer(Document):
     snapshots: tuple[SnapshotView, ...] = ()
     verdict: tuple[VerdictLine, ...] = ()
     counts_by_code: dict[str, int] = Field(default_factory=dict)
-    refusals: tuple[FailureNote, ...] = ()
-    """Commands and applies of this run that were refused."""
+    decisions: tuple[DecisionView, ...] = ()
+    """Oldest first."""
+    refusals: tuple[RefusalView, ...] = ()
+    """Commands and applies of this run that were refused, oldest first."""
     dead_letters: tuple[DeadLetterView, ...] = ()
     summary: dict[str, Any] | None = None
     """The sealed summary (`RunSealed`), once there is one."""

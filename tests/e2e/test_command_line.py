@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -12,11 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from cli.problem import CommandFailed
+from cli.profiles import load_profile
 from cli.stack import ROOT, Stack
+from shared.events.commands import Reply
+from shared.hashing.canonical import canonical_json
+from shared.run.states import EXIT_CODES
+from shared.secrets import resolve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -46,14 +53,16 @@ class House:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
 
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AETHER_")}
+        return kept | {"AETHER_DATA": str(self.stack.layout.data)}
+
     async def aether(self, *arguments: str) -> Said:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AETHER_")}
-        environment["AETHER_DATA"] = str(self.stack.layout.data)
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "cli.main", *arguments],
             cwd=ROOT,
-            env=environment,
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=VERB_SECONDS_MAX,
@@ -75,7 +84,21 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield House(stack)
 
 
-async def test_operator_asks_approver_approves_auditor_proves(house: House) -> None:
+async def _export_is_proven_elsewhere(house: House, folder: Path) -> None:
+    """By the printed key alone, from a folder without profiles."""
+    log = folder / "log.jsonl"
+    exported = await house.aether("audit", "export", "--out", str(log), "--profile", "auditor", "--json")
+    key = exported.document["verifier_key"]
+    elsewhere = ["--file", str(log), "--verifier-key", key, "--data", str(folder / "nowhere"), "--json"]
+    assert (await house.aether("audit", "verify", *elsewhere)).code == 0
+    with log.open("ab") as file:  # an entry that nobody signed, behind all that is signed
+        last = json.loads(log.read_bytes().splitlines()[-1])
+        file.write(canonical_json(last | {"index": last["index"] + 1}) + b"\n")
+    added = await house.aether("audit", "verify", *elsewhere)
+    assert (added.code, added.document["is_valid"], added.document["is_proven"]) == (1, True, False)
+
+
+async def test_operator_asks_approver_approves_auditor_proves(house: House, tmp_path: Path) -> None:
     dry = await house.aether("run", CONNECTOR, "--dry-run", "--json")
     assert dry.code == dry.document["exit_code"] in (2, 4)
     run, digest = await house.waiting_run()
@@ -98,6 +121,9 @@ async def test_operator_asks_approver_approves_auditor_proves(house: House) -> N
     assert approved.code == 0, approved
     assert approved.document["run"]["status"] == "succeeded"
     assert approved.document["run"]["counts"]["applied"] == shown.document["plan"]["changes"]
+    told = approved.document["decisions"][0]
+    assert (told["decision"], told["person"], told["reason"]) == ("approve", "approver", "reviewed")
+    assert told["at"] >= approved.document["run"]["requested_at"]
 
     again = await house.aether("run", CONNECTOR, "--apply", "--json")
     assert (again.code, again.document["run"]["status"]) == (0, "no_changes")
@@ -105,11 +131,16 @@ async def test_operator_asks_approver_approves_auditor_proves(house: House) -> N
     verified = await house.aether("audit", "verify", "--profile", "auditor", "--json")
     assert verified.code == 0, verified
     assert verified.document["runs_sealed"] >= 2
+    assert verified.document["entries_proven"] == verified.document["entries"]
+    await _export_is_proven_elsewhere(house, tmp_path)
     assert (await house.aether("doctor", "--json")).document["is_sound"] is True
 
 
 async def test_rejected_and_cancelled_runs_end_with_their_own_exit_code(house: House) -> None:
-    run, digest = await house.waiting_run()
+    first, _ = await house.waiting_run()
+    said = await house.aether("run", CONNECTOR, "--apply", "--json")
+    assert said.document["supersedes"] == [first]
+    run, digest = said.document["run"]["run"], said.document["run"]["plan"]["plan_digest"]
     rejected = await house.aether(
         "reject", run, "--digest", digest, "--reason", "no", "--profile", "approver", "--json"
     )
@@ -118,7 +149,23 @@ async def test_rejected_and_cancelled_runs_end_with_their_own_exit_code(house: H
     cancelled = await house.aether("cancel", run, "--reason", "no longer wanted", "--watch", "--json")
     assert (cancelled.code, cancelled.document["run"]["status"]) == (6, "cancelled")
     listed = (await house.aether("runs", "--json")).document["runs"]
-    assert [each["status"] for each in listed] == ["cancelled", "rejected"]
+    assert [each["status"] for each in listed] == ["cancelled", "rejected", "superseded"]
+    await _cancel_of_an_applying_run_is_followed_to_its_end(house)
+
+
+async def _cancel_of_an_applying_run_is_followed_to_its_end(house: House) -> None:
+    run, digest = await house.waiting_run()
+    async with httpx.AsyncClient() as vendor:
+        fault = {"kind": "slow", "method": "PATCH", "times": 500, "seconds": 1.5}
+        (await vendor.post(f"{house.stack.vendor_url}/_sim/faults", json=fault)).raise_for_status()
+    await house.aether("approve", run, "--digest", digest, "--reason", "yes", "--profile", "approver")
+    async with house.stack.client("viewer") as viewer, asyncio.timeout(VERB_SECONDS_MAX):
+        while (view := (await viewer.run(run)).run) is None or view.status != "applying":
+            await asyncio.sleep(0.05)
+    cancelled = await house.aether("cancel", run, "--reason", "wrong night", "--watch", "--json")
+    assert cancelled.document["run"]["status"] in ("partial", "cancelled")
+    assert cancelled.code == cancelled.document["exit_code"] == EXIT_CODES[cancelled.document["run"]["status"]]
+    assert cancelled.document["decisions"][-1]["reason"] == "wrong night"
 
 
 async def test_second_stack_on_the_same_folder_is_refused_and_harms_nothing(house: House) -> None:
@@ -147,3 +194,43 @@ async def test_what_is_to_stay_down_stays_down_until_it_is_restarted(house: Hous
     assert stack.pid("auditor") is None
     await stack.restart("auditor")
     assert (await house.aether("runs")).code == 0
+    await _interrupted_watch_names_the_run_that_goes_on(house)
+
+
+async def _interrupted_watch_names_the_run_that_goes_on(house: House) -> None:
+    done = await asyncio.to_thread(_interrupt_a_run, house)
+    assert done.code == 130
+    run = (await house.aether("runs", "--json")).document["runs"][0]["run"]
+    assert f"run {run} goes on by itself" in done.err
+    await _documented_request_is_answered(house, run)
+
+
+def _interrupt_a_run(house: House) -> Said:
+    command = [sys.executable, "-m", "cli.main", "run", CONNECTOR, "--dry-run"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=house.environment(), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # the first state of the run
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=VERB_SECONDS_MAX)
+    return Said(process.returncode, out, err)
+
+
+async def _documented_request_is_answered(house: House, run: str) -> None:
+    """The example of docs/requests.md, as it stands there."""
+    example = (ROOT / "docs/requests.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    profile = load_profile(house.stack.layout.data, "operator")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", example],
+        env={**os.environ, "NATS_URL": profile.nats_url, "NATS_PASSWORD": str(resolve(profile.password))},
+        capture_output=True,
+        text=True,
+        timeout=VERB_SECONDS_MAX,
+        check=True,
+    )
+    reply = Reply.model_validate_json(done.stdout)
+    # Whichever was quicker: the run that was not watched any more has ended, or stands in the way.
+    assert (reply.is_accepted and reply.status == "queued") or (
+        reply.refusal is not None and reply.refusal.code == "APV_OVERLAP" and run in reply.refusal.text
+    )

@@ -23,6 +23,7 @@ from nats.aio.client import Client
 
 from cli.decisions import signed_decision
 from cli.embedded_setup import PEOPLE, PersonSpec
+from cli.problem import CommandFailed
 from cli.stack import Stack
 from services.auditor.verify import VerificationReport, verify_log
 from shared.bus.connect import BusSettings, connect, leave
@@ -89,14 +90,16 @@ class Road:
         """The run once it is as wanted; fails with where it stands."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         answer: RunAnswer | None = None
-        async with self.stack.client("viewer") as viewer:
-            while time.monotonic() < deadline:
-                # The auditor may be the one that was killed.
-                with contextlib.suppress(Exception):
-                    answer = await viewer.run(run)
-                    if answer.run is not None and is_there(answer):
-                        return answer
-                await asyncio.sleep(0.05)
+        while time.monotonic() < deadline:
+            # The bus or the auditor may be the one that was killed: a new connection, and another question.
+            with contextlib.suppress(CommandFailed):
+                async with self.stack.client("viewer") as viewer:
+                    while time.monotonic() < deadline:
+                        answer = await viewer.run(run)
+                        if answer.run is not None and is_there(answer):
+                            return answer
+                        await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)
         pytest.fail(f"run {run} is not {what} after {WAIT_SECONDS_MAX:g} s: {answer and answer.run}")
 
     async def until_status(self, run: str, *wanted: str) -> RunAnswer:
@@ -145,7 +148,11 @@ class Road:
     async def until_ready(self, service: str) -> None:
         """Wait until a service says that it takes work, as an orchestrator would ask it."""
         async with asyncio.timeout(WAIT_SECONDS_MAX), httpx.AsyncClient() as client:
-            while (await client.get(f"{self.stack.admin_url(service)}/readyz")).status_code != httpx.codes.OK:
+            while True:
+                # While it is being brought back it has no address, or nobody listens there.
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await client.get(f"{self.stack.admin_url(service)}/readyz")).is_success:
+                        return
                 await asyncio.sleep(0.1)
 
     # --- the vendor -------------------------------------------------------------------------------------------------
@@ -164,6 +171,8 @@ class Road:
 
     async def reset(self) -> None:
         """Vendor and sources as on the first day, no fault armed, no run under way: a house for the next test."""
+        for service in ("extractor", "differ", "applier", "auditor"):
+            await self.until_ready(service)
         async with self.stack.client("operator") as operator:
             for view in (await operator.runs(RunsQuery())).runs:
                 if not is_terminal(RunStatus(view.status)):

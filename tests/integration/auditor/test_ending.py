@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from services.auditor.lookups import Lookups
-from services.auditor.store import Batch, Store
+from services.auditor.store import Batch, Store, WriterFenced
 from shared.bus.embedded import EmbeddedServer
 from tests.integration.auditor.house import House, new_run
 from tests.support.bus import PEOPLE, BusUnderTest, until
 
 END_SECONDS_MAX = 2.0
-MOMENTS_SECONDS = 6.0
-"""How long random moments are tried; some 40 of them."""
+MOMENTS_SECONDS = 3.0
+"""How long random moments are tried; some 20 of them."""
 SEED = 20261122
 PROGRAM_SECONDS_MAX = 20.0
 ROOT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ async def test_cancelled_auditor_ends_at_any_moment(house: House, capsys: pytest
 
 async def test_cancelled_auditor_ends_while_the_bus_is_gone(house: House) -> None:
     rng = random.Random(SEED)
-    for _ in range(3):
+    for _ in range(2):
         await house.conclude(new_run(), 400)
         task = asyncio.create_task((await house.idle_auditor(lease_seconds=4)).run())
         await asyncio.sleep(rng.uniform(0, 0.3))
@@ -82,6 +82,8 @@ async def test_writing_transaction_that_is_cancelled_is_whole(store: Store) -> N
         await task
     # Its lock is free and its token stands: the transaction ended before its task did.
     async with asyncio.timeout(END_SECONDS_MAX):
+        with pytest.raises(WriterFenced):
+            await store.take_over(7)
         await store.take_over(8)
 
 
@@ -94,8 +96,8 @@ def leave_everything_running(folder: Path) -> None:
         store = Store.open(f"sqlite+aiosqlite:///{folder / 'audit.db'}")
         await store.migrate()
         house = await House.made(bus, store)
-        await house.conclude(new_run(), 2000)
-        await house.auditor(batch_messages_max=1000)
+        await house.conclude(new_run(), 400)
+        await house.auditor(batch_messages_max=1000, lease_seconds=3)
         lookups = Lookups(store.engine)
 
         async def has_begun() -> bool:

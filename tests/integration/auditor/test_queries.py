@@ -177,7 +177,9 @@ async def test_a_run_is_shown_with_what_was_read_and_refused(house: House) -> No
     assert snapshot.is_certified
     assert snapshot.rows == {"hr": 9}
     assert snapshot.unmapped == ("sites: 77 (2)",)
-    assert answer.refusals == (refusal,)
+    (shown_refusal,) = answer.refusals
+    assert (shown_refusal.person, shown_refusal.what) == ("otto", "approve")
+    assert (shown_refusal.code, shown_refusal.text) == (refusal.code, refusal.text)
     assert [phase.status for phase in answer.phases] == [RunStatus.QUEUED]
     newest = queries.RunsAnswer.model_validate_json(await house.ask(auditor, "runs", '{"limit":1}'))
     assert [view.run for view in newest.runs] == [other]

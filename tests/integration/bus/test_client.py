@@ -61,8 +61,8 @@ async def test_time_limit_inside_the_work_is_no_cancellation() -> None:
     assert await heeding(limited()) == "done"
 
 
-async def test_task_that_is_cancelled_amid_a_burst_of_messages_ends(bus: BusUnderTest) -> None:
-    client, subject = await bus.connect_as("applier"), f"led.{bus.unique('burst')}.x"
+async def test_task_that_is_cancelled_amid_a_burst_of_acknowledgements_ends(own_bus: BusUnderTest) -> None:
+    client, subject = await own_bus.connect_as("auditor"), "$JS.ACK.CORE.auditor_core.1.1.1.1.0"
 
     async def burst() -> None:
         while True:  # never waits for anything but room among what the library has yet to write

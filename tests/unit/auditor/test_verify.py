@@ -42,10 +42,30 @@ def test_an_honest_log_holds(log: Log) -> None:
         assert (report.failures, report.failures_total, report.first_failure) == ((), 0, None)
 
 
-def test_entries_behind_the_last_checkpoint_are_counted_as_not_yet_proven(log: Log) -> None:
-    report = verified(list(log.lines), [log.note(9)])
+def test_entries_behind_the_last_checkpoint_are_never_called_proven(log: Log) -> None:
+    notes = [log.note(5), log.note(9)]
+    log.entries[10] = log.entries[10].model_copy(update={"actor": "somebody-else"})  # nothing signed speaks against it
+    report = verified(list(log.lines), notes)
     assert report.is_valid
+    assert not report.is_proven
     assert (report.entries, report.entries_proven) == (12, 9)
+
+
+def test_last_proven_entry_is_named_with_its_time_and_signed_root(log: Log) -> None:
+    log.entries[8] = log.entries[8].model_copy(update={"recorded_at": "2026-01-31T09:30:00.000Z"})
+    report = verified(list(log.lines), [log.note(5), log.note(9)])
+    assert report.last_proven is not None
+    assert report.last_proven.model_dump() == {
+        "index": 8,
+        "recorded_at": "2026-01-31T09:30:00.000Z",
+        "size": 9,
+        "root": root_of(log.leaves[:9]).hex(),
+    }
+    assert verified(list(log.lines), []).last_proven is None
+
+
+def test_whole_log_under_a_signature_is_proven(log: Log) -> None:
+    assert verified(list(log.lines), [log.note(12)]).is_proven
 
 
 def test_an_empty_log_with_its_checkpoint_holds() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from cli import audit_log
 from cli.audit_log import checkpoints_beside, export, verify, verify_files
 from cli.client import PersonClient
+from cli.main import exit_code
 from cli.problem import CommandFailed
 from services.auditor.checkpoint import Checkpoint, sign_checkpoint, verifier_key_of
 from services.auditor.entries import AuditEntry
@@ -20,6 +24,25 @@ from shared.hashing.signing import generate
 ORIGIN = "test.example/audit"
 KEY = generate()
 VERIFIER_KEY = verifier_key_of(KEY, origin=ORIGIN)
+
+
+class _Clock:
+    """Each look takes a quarter of a second."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC)
+
+    def monotonic_seconds(self) -> float:
+        self.seconds += 0.25
+        return self.seconds
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_log, "SIGNING_POLL_SECONDS", 0)
 
 
 class _Auditor:
@@ -101,6 +124,65 @@ async def test_export_is_proven_without_the_server_and_alteration_of_it_is_found
     assert verify_files(out, checkpoints_beside(out), VERIFIER_KEY).is_valid
     out.write_bytes(out.read_bytes().replace(b'"number":3', b'"number":4'))
     assert not verify_files(out, checkpoints_beside(out), VERIFIER_KEY).is_valid
+
+
+async def test_newest_entries_that_wait_for_their_checkpoint_are_waited_for() -> None:
+    auditor = _Auditor(10)
+    late = auditor.checkpoints_held[7:]
+    del auditor.checkpoints_held[7:]
+
+    class _Signing(_Clock):
+        def monotonic_seconds(self) -> float:
+            if self.seconds > 1 and not auditor.checkpoints_held[7:]:
+                auditor.checkpoints_held += late
+            return super().monotonic_seconds()
+
+    report, _ = await verify(_client(auditor), VERIFIER_KEY, clock=_Signing())
+    assert report.is_proven
+
+
+async def test_log_that_grows_while_it_is_read_is_proven_up_to_its_last_checkpoint() -> None:
+    auditor = _Auditor(10)
+    grown = auditor.entries_held[6:]
+    del auditor.entries_held[6:]  # the checkpoints for all ten come with the first question
+
+    class _Growing(_Clock):
+        def monotonic_seconds(self) -> float:
+            if not auditor.entries_held[6:]:
+                auditor.entries_held += grown
+            return super().monotonic_seconds()
+
+    report, fetched = await verify(_client(auditor), VERIFIER_KEY, clock=_Growing())
+    assert (report.is_proven, fetched.entries) == (True, 10)
+
+
+async def test_entries_under_no_signature_end_in_not_proven_after_a_bounded_wait() -> None:
+    auditor = _Auditor(10)
+    del auditor.checkpoints_held[7:]
+    clock = _Clock()
+    report, fetched = await verify(_client(auditor), VERIFIER_KEY, clock=clock)
+    assert clock.seconds < 10
+    assert (report.is_valid, report.is_proven, report.entries_proven, fetched.entries) == (True, False, 7, 10)
+
+
+async def test_altered_tail_of_an_export_is_not_called_a_log_that_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "log.jsonl"
+    await export(_client(_Auditor(9)), out)
+    notes = checkpoints_beside(out)
+    notes.write_text("".join(f"{line}\n" for line in notes.read_text().splitlines()[:6]))
+    out.write_bytes(out.read_bytes().replace(b'"number":8', b'"number":9'))
+    # No data folder, no profile, no server: the key alone is enough.
+    arguments = ["audit", "verify", "--file", str(out), "--verifier-key", VERIFIER_KEY, "--data", str(tmp_path / "no")]
+    assert exit_code(arguments) == 1
+    shown = capsys.readouterr().out
+    assert "NOT PROVEN: entries 6 to 8 are under no signature" in shown
+    assert "The log holds" not in shown
+    assert "up to entry 5, of 2026-11-22T08:00:00.000Z" in shown
+    assert exit_code([*arguments, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["exit_code"], document["is_proven"], document["last_proven"]["size"]) == (1, False, 6)
 
 
 async def test_export_never_writes_over_a_file(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ async def test_what_the_bus_forbids_is_told_as_a_missing_role_and_not_as_a_time_
             await client.request_run(RUN_REQUEST)
     assert caught.value.code == "APV_NOT_AUTHORISED"
     assert "vera, who lacks the role: operator" in caught.value.text
+    assert caught.value.action.startswith("Ask a person with that role")
 
 
 async def test_one_refusal_does_not_spoil_the_next_question(server: EmbeddedServer) -> None:

@@ -91,6 +91,12 @@ def test_held_plan_is_approved_only_when_the_override_is_stated() -> None:
     assert _signed(plan=held, decision="reject").approval.decision == "reject"
 
 
+def test_override_of_a_plan_that_is_not_held_is_a_usage_error_and_is_never_signed() -> None:
+    with pytest.raises(CommandFailed, match="is not held") as caught:
+        _signed(is_override=True)
+    assert caught.value.exit_code == 64
+
+
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
 def test_decision_without_a_reason_is_not_signed(reason: str) -> None:
     with pytest.raises(CommandFailed, match="--reason"):

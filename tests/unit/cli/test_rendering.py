@@ -7,10 +7,13 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
-from cli.rendering import changes_table, next_steps, plan_lines, run_lines, runs_table
+from cli.rendering import changes_table, next_steps, plan_lines, run_lines, runs_table, verification_lines
+from services.auditor.verify import verify_log
 from shared.events.documents import FailureNote
+from shared.events.queries import DecisionView, RefusalView, SnapshotView
 from shared.policy.guard import Level
 from shared.run.counts import NineCounts
+from tests.unit.auditor.log_builder import VERIFIER_KEY
 from tests.unit.cli.documents import (
     DIGEST,
     RUN,
@@ -83,6 +86,46 @@ def test_counts_that_are_not_zero_are_all_shown() -> None:
     counts = NineCounts(planned=5, applied=2, noop_already=1, failed=1, unknown=1)
     shown = _text(*run_lines(run_answer("partial", counts=counts)))
     assert "of 5 planned: applied 2, noop_already 1, failed 1, unknown 1" in shown
+
+
+def test_decisions_are_shown_with_who_when_and_why_and_steer_no_terminal() -> None:
+    told = DecisionView(
+        decision="approve", person="anna", at="2026-11-22T09:00:00.000Z", is_override=True, reason="seen\x1b[2J\nfine"
+    )
+    refused = RefusalView(
+        what="aether.run.approve", person="otto", at="2026-11-22T08:59:00.000Z", code="APV_OWN_REQUEST", text="own"
+    )
+    shown = _text(*run_lines(run_answer("succeeded").model_copy(update={"decisions": (told,), "refusals": (refused,)})))
+    assert "approved by anna at 2026-11-22T09:00:00.000Z, with override: seen [2J fine" in shown
+    assert "refused aether.run.approve to otto at 2026-11-22T08:59:00.000Z: APV_OWN_REQUEST: own" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("records", "by_code", "expected"),
+    [
+        (29, {"NRM_A": 20, "NRM_B": 13}, "29 records in quarantine for 33 reasons (NRM_A 20, NRM_B 13)"),
+        (1, {"NRM_A": 1}, "1 record in quarantine for 1 reason (NRM_A 1)"),
+        (2, {}, "2 records in quarantine;"),
+    ],
+)
+def test_records_in_quarantine_and_their_reasons_are_counted_apart(
+    records: int, by_code: dict[str, int], expected: str
+) -> None:
+    snapshot = SnapshotView(
+        side="source", entity="contacts", is_certified=True, rows={"person": 40}, records=40, quarantined=records,
+        quarantined_by_code=by_code, unmapped=(), incomplete=None, seconds=1.0, memory_peak_mb=9,
+    )  # fmt: skip
+    shown = _text(*run_lines(run_answer("planned").model_copy(update={"snapshots": (snapshot,)})))
+    assert expected in shown
+
+
+def test_log_that_does_not_hold_says_how_many_faults_are_not_shown() -> None:
+    report = verify_log([f"nonsense {number}" for number in range(12)], (), VERIFIER_KEY)
+    text = "\n".join(verification_lines(report))
+    assert "THE LOG DOES NOT HOLD: 13 fault(s)" in text
+    assert "… and 8 more that are not shown" in text
+    assert "proven       nothing" in text
 
 
 def test_part_of_a_plan_says_that_it_is_a_part() -> None:
