@@ -6,14 +6,18 @@ these last; losing it loses causes and comparisons, never safety.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+PREPARE_ATTEMPTS_MAX = 5
+PREPARE_PAUSE_SECONDS = 0.1
 KEYS_PER_QUERY = 500
 """Databases bound the number of parameters of a statement."""
 
@@ -61,9 +65,18 @@ class Ledger:
         self._engine: AsyncEngine = create_async_engine(database_url)
 
     async def prepare(self) -> None:
-        """Create the tables that are not there yet."""
-        async with self._engine.begin() as connection:
-            await connection.run_sync(SQLModel.metadata.create_all, tables=_TABLES)
+        """Create the tables that are not there yet; replicas that start together may all try."""
+        for attempt in range(1, PREPARE_ATTEMPTS_MAX + 1):
+            try:
+                async with self._engine.begin() as connection:
+                    await connection.run_sync(SQLModel.metadata.create_all, tables=_TABLES)
+            except DBAPIError:
+                # Between our look and our act another replica made the table: look again.
+                if attempt == PREPARE_ATTEMPTS_MAX:
+                    raise
+                await asyncio.sleep(PREPARE_PAUSE_SECONDS * attempt)
+            else:
+                return
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -198,6 +198,10 @@ async def test_what_is_to_stay_down_stays_down_until_it_is_restarted(house: Hous
 
 
 async def _interrupted_watch_names_the_run_that_goes_on(house: House) -> None:
+    # Slow to read, so that the run is surely under way when it is interrupted.
+    async with httpx.AsyncClient() as vendor:
+        fault = {"kind": "slow", "method": "GET", "times": 1, "seconds": 8}
+        (await vendor.post(f"{house.stack.vendor_url}/_sim/faults", json=fault)).raise_for_status()
     done = await asyncio.to_thread(_interrupt_a_run, house)
     assert done.code == 130
     run = (await house.aether("runs", "--json")).document["runs"][0]["run"]

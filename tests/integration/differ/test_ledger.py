@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -53,3 +54,21 @@ async def test_an_older_run_told_late_overwrites_nothing(ledger: Ledger) -> None
     assert await ledger.rows_accepted("staff") == {("contacts", "person"): 20}
     await ledger.remember_rows("staff", {("contacts", "person"): 30}, run="r3")
     assert await ledger.rows_accepted("staff") == {("contacts", "person"): 30}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_replicas_that_start_together_all_find_their_tables(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if kind == "sqlite":
+        urls = [f"sqlite+aiosqlite:///{tmp_path / f'{number}.db'}" for number in range(20)]
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        urls = [server.create_database(f"together_{number}") for number in range(5)]
+    for url in urls:
+        replicas = [Ledger(url) for _ in range(4)]
+        await asyncio.gather(*(replica.prepare() for replica in replicas))
+        await replicas[0].remember_rows("staff", {("contacts", "person"): 20}, run="r1")
+        assert await replicas[3].rows_accepted("staff") == {("contacts", "person"): 20}
+        for replica in replicas:
+            await replica.close()
