@@ -18,6 +18,7 @@ from shared.errors import StopRun
 from shared.ports.system import Column
 
 _INT64_MAX = 2**63 - 1
+_MOMENT = "%Y-%m-%dT%H:%M:%S%.6f"
 _BOOLEAN_TEXT = {"0": False, "1": True, "false": False, "true": True, "f": False, "t": True, "n": False, "y": True}
 
 
@@ -40,17 +41,77 @@ def frame_of(rows: Sequence[Sequence[object]], columns: Sequence[Column], *, ent
 
 
 def _series(column: Column, values: Sequence[object], *, entity: str) -> pl.Series:
-    if column.kind == "text" and all(value is None or type(value) is str for value in values):
-        return pl.Series(column.name, values, dtype=pl.String).str.strip_chars_end(" ")
-    if column.kind == "integer" and all(
-        value is None or (type(value) is int and -_INT64_MAX <= value <= _INT64_MAX) for value in values
-    ):
-        return pl.Series(column.name, values, dtype=pl.Int64)
+    quick = _quick(column, values)
+    return _one_by_one(column, values, entity=entity) if quick is None else quick
+
+
+def _quick(column: Column, values: Sequence[object]) -> pl.Series | None:
+    """The column converted as a column; None where a value is not of the type that drivers give for its kind."""
+    quick = _QUICK.get(column.kind)
+    try:
+        return None if quick is None else quick(column.name, values)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return None
+
+
+def _texts(name: str, values: Sequence[object]) -> pl.Series:
+    return pl.Series(name, values, dtype=pl.String, strict=True).str.strip_chars_end(" ")
+
+
+def _integers(name: str, values: Sequence[object]) -> pl.Series | None:
+    return pl.Series(name, values, dtype=pl.Int64, strict=True) if _all_are(int, values) else None
+
+
+def _booleans(name: str, values: Sequence[object]) -> pl.Series | None:
+    if _all_are(bool, values):
+        return pl.Series(name, values, dtype=pl.Boolean, strict=True)
+    numbers = _integers(name, values)
+    return numbers.cast(pl.Boolean) if numbers is not None and numbers.drop_nulls().is_between(0, 1).all() else None
+
+
+def _dates(name: str, values: Sequence[object]) -> pl.Series | None:
+    if _all_are(date, values):
+        return pl.Series(name, values, dtype=pl.Date, strict=True).dt.strftime("%Y-%m-%d")
+    text = pl.Series(name, values, dtype=pl.String, strict=True)
+    # Only what is in the wanted form already: everything else is for the slow way to read or to leave as found.
+    is_plain = (
+        text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$") & text.str.to_date("%Y-%m-%d", strict=False).is_not_null()
+    )
+    return text if bool(is_plain.all()) else None
+
+
+def _datetimes(name: str, values: Sequence[object]) -> pl.Series | None:
+    if _all_are(datetime, values):
+        if any(getattr(value, "tzinfo", None) is not None for value in values):
+            return None
+        return pl.Series(name, values, dtype=pl.Datetime("us"), strict=True).dt.strftime(_MOMENT)
+    text = pl.Series(name, values, dtype=pl.String, strict=True)
+    if not text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}$").all():
+        return None
+    text = text.str.replace(" ", "T", literal=True)
+    is_moment = text.str.to_datetime(_MOMENT, strict=False, time_unit="us").is_not_null()
+    return text if bool((is_moment | text.is_null()).all()) else None
+
+
+def _all_are(kind: type, values: Sequence[object]) -> bool:
+    """Whether every value is null or of exactly this type: a datetime is a date and a bool an int to Python."""
+    return {type(value) for value in values} <= {kind, type(None)}
+
+
+def _one_by_one(column: Column, values: Sequence[object], *, entity: str) -> pl.Series:
     convert = _CONVERTERS[column.kind]
     converted: list[object] = []
+    # A type is part of what a value is remembered by: 1, 1.0 and True are equal to Python and not to us.
+    remembered: dict[tuple[type, object], object] = {}
     for value in values:
         try:
-            converted.append(None if value is None else convert(value))
+            if value is None:
+                converted.append(None)
+                continue
+            same = (type(value), value)
+            if same not in remembered:
+                remembered[same] = convert(value)
+            converted.append(remembered[same])
         except (ValueError, TypeError, ArithmeticError):
             raise StopRun(
                 "SRC_WRONG_SHAPE",
@@ -144,6 +205,13 @@ def _datetime(value: object) -> str:
         return text
 
 
+_QUICK: dict[str, Callable[[str, Sequence[object]], pl.Series | None]] = {
+    "text": _texts,
+    "integer": _integers,
+    "boolean": _booleans,
+    "date": _dates,
+    "datetime": _datetimes,
+}
 _CONVERTERS: dict[str, Callable[[object], object]] = {
     "text": _text,
     "integer": _integer,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
 from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -131,8 +133,7 @@ class _Cursor:
             rows=frame,
             first_cursor=_cursor_text(key.row(0)) if frame.height else "",
             last_cursor=_cursor_text(key.row(-1)) if frame.height else "",
-            # One JSON object a row: tells null from "", and does not depend on an engine's memory layout.
-            sha256=hashlib.sha256(frame.write_ndjson().encode()).hexdigest(),
+            sha256=_digest(frame),
         )
 
     def close(self) -> None:
@@ -152,6 +153,13 @@ class _Cursor:
         declared = [column.name for column in self.entity.columns]
         if list(found) != declared:
             raise RuntimeError(f"entity {self.entity.name} selects {found}, but declares {declared}")
+
+
+def _digest(frame: pl.DataFrame) -> str:
+    """One JSON object a row: tells null from "", and does not depend on an engine's memory layout."""
+    lines = io.BytesIO()
+    frame.write_ndjson(lines)
+    return hashlib.sha256(lines.getbuffer()).hexdigest()
 
 
 def _cursor_text(values: Sequence[object]) -> str:

@@ -35,6 +35,7 @@ def truth_of(world: World, state: VendorState) -> dict[str, object]:
         "quarantined": dict(sorted(quarantined.items())),
         "quarantine_counts": dict(sorted(Counter(quarantined.values()).items())),
         "adopted": state.adopted,
+        "left_scope": state.left_scope,
         "unmanaged": state.unmanaged,
         "ambiguous_contacts": 2 * len(state.ambiguous),
         "already_inactive": state.already_inactive,

@@ -69,6 +69,8 @@ class VendorState:
     """External id → field → [before, after]."""
     adopted: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
+    left_scope: list[str] = field(default_factory=list)
+    """Those to suspend whom HR still knows; nobody knows the others any more."""
     unmanaged: int = 0
     already_inactive: int = 0
 
@@ -129,6 +131,7 @@ class _Maker:
             ids.sort()
         self.state.adopted.sort()
         self.state.ambiguous.sort()
+        self.state.left_scope.sort()
         return self.state
 
     def _take(self, count: int, fits: Callable[[Wanted], bool]) -> list[str]:
@@ -234,6 +237,7 @@ class _Maker:
             self._suspend(f"Q{number + 1:06d}", former[number].wanted)
         for person in suspend:
             self._suspend(person.external_id, person.wanted)
+            self.state.left_scope.append(person.external_id)
         for person in rest[: scaled(ALREADY_INACTIVE, staff=self.world.staff)]:
             self.state.already_inactive += 1
             self._add(self._contact(person.wanted, person.external_id) | {"active": False})

@@ -14,9 +14,10 @@ from typing import Any, Self
 from simulators.kit.lines import LineFile
 from simulators.titanhst.rules import WRITABLE, body_errors
 
-CONTACTS_MAX = 500_000
-ID_NUMBER_MAX = 999_999
-"""Six digits keep the order of the ids as text and as numbers the same."""
+CONTACTS_MAX = 6_000_000
+ID_DIGITS = 6
+"""Digits of an id, unless the seed has longer ones; one length keeps the order of the ids as text and as numbers the
+same."""
 ROLES = {
     "TEACHER": "Teacher",
     "SUBSTITUTE": "Substitute",
@@ -31,7 +32,7 @@ ROLES = {
     "AIDE": "Aide",
     "OTHER": "Other",
 }
-_ID = re.compile(r"c-([0-9]{6})")
+_ID = re.compile(r"c-([0-9]{6,9})")
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _STAMPS = ("createdAt", "updatedAt")
 
@@ -52,6 +53,7 @@ class ContactStore:
         self._ids: list[str] = []  # ascending; a new id is always the greatest
         self._id_of_external: dict[str, str] = {}
         self._next_number = 1
+        self._id_digits = ID_DIGITS
         self._lines: LineFile | None = None
 
     @classmethod
@@ -64,6 +66,8 @@ class ContactStore:
         contacts = document.get("contacts", [])
         if not isinstance(contacts, list) or len(contacts) > CONTACTS_MAX:
             raise ValueError(f"contacts: a list of at most {CONTACTS_MAX} contacts")
+        if contacts and isinstance(contacts[0], dict):
+            store._id_digits = max(ID_DIGITS, len(str(contacts[0].get("id", ""))) - len("c-"))
         for position, contact in enumerate(contacts):
             try:
                 store._put(store._seeded(contact, now=now), is_new=True)
@@ -104,9 +108,10 @@ class ContactStore:
     def create(self, body: Mapping[str, Any], *, now: datetime, pretend: bool = False) -> Contact:
         """Add a contact from a checked body and return it; with `pretend`, only say what it would be."""
         self._refuse_taken(body.get("externalId"), contact_id=None)
-        if self._next_number > ID_NUMBER_MAX:
-            raise RuntimeError(f"ids are used up at c-{ID_NUMBER_MAX:06d}; start the simulator with a fresh state")
-        contact = _whole(body, contact_id=f"c-{self._next_number:06d}", created_at=_stamp(now), updated_at=_stamp(now))
+        contact_id = self._next_id()
+        if len(contact_id) > len("c-") + self._id_digits:
+            raise RuntimeError(f"ids are used up before {contact_id}; start the simulator with a fresh state")
+        contact = _whole(body, contact_id=contact_id, created_at=_stamp(now), updated_at=_stamp(now))
         if not pretend:
             self._put(contact, is_new=True)
             self._keep({"put": contact})
@@ -140,6 +145,9 @@ class ContactStore:
         lines.replace(self.document())
         self._lines = lines
 
+    def _next_id(self) -> str:
+        return f"c-{self._next_number:0{self._id_digits}d}"
+
     def _keep(self, line: dict[str, Any]) -> None:
         if self._lines is not None:
             self._lines.append(line)
@@ -166,9 +174,11 @@ class ContactStore:
         errors = body_errors(body, roles=self.roles, locations=self.locations, is_partial=False)
         if errors:
             raise ValueError("; ".join(f"{name} {text}" for name, texts in errors.items() for text in texts))
-        contact_id = contact.get("id", f"c-{self._next_number:06d}")
+        contact_id = contact.get("id", self._next_id())
         if not isinstance(contact_id, str) or _ID.fullmatch(contact_id) is None or contact_id in self._contacts:
             raise ValueError(f"id {contact_id!r} is taken or is not of the form c-000123")
+        if len(contact_id) != len("c-") + self._id_digits:
+            raise ValueError(f"id {contact_id!r} has not {self._id_digits} digits as the first one has")
         stamps = [contact.get(name, _stamp(now)) for name in _STAMPS]
         for stamp in stamps:
             if not isinstance(stamp, str) or _STAMP.fullmatch(stamp) is None:

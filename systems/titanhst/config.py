@@ -5,7 +5,7 @@ The settings are the district's; the description is the same for every district 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -48,7 +48,9 @@ class TitanhstConfig(BaseModel):
     """Requests that this program sends at most; no bound of our own when left out."""
     body_bytes_max: int = Field(default=4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """A longer answer is not read to its end."""
-    pages_max: int = Field(default=2_000, ge=1, le=100_000)
+    pages_in_flight: int = Field(default=4, ge=1, le=16)
+    """Pages of one reading that are asked for before the first of them has come."""
+    pages_max: int = Field(default=20_000, ge=1, le=100_000)
     """Pages of one reading."""
 
 
@@ -96,6 +98,11 @@ class EntityDescription(_Part):
     """By canonical name; the first one orders the list."""
     ignored: tuple[str, ...] = ()
     """Names in their JSON that are known and not read."""
+
+    @cached_property
+    def known_names(self) -> frozenset[str]:
+        """Names in the other side's JSON that are read or known to be of no use."""
+        return frozenset((*(field.wire for field in self.fields.values()), *self.ignored))
 
     @model_validator(mode="after")
     def _names_are_fields(self) -> EntityDescription:

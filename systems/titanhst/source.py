@@ -1,16 +1,19 @@
 """Reads TitanHST's lists whole, or says that it could not.
 
-Pages are asked for one after another; each is tested against all before it. A list that changes while it is read
-cannot be certified, so any sign of it ends the reading: a total that moves, a page cut short, a record twice, an order
-that breaks. Retries happen per request, bounded; a retried page is asked for from the same offset.
+A few pages are asked for ahead and looked at one after another; each is tested against all before it. A list that
+changes while it is read cannot be certified, so any sign of it ends the reading: a total that moves, a page cut short,
+a record twice, an order that breaks. Retries happen per request, bounded; a retried page is asked for from the same
+offset.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import operator
 import re
-from collections.abc import AsyncIterator, Sequence
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, Literal
 
 import polars as pl
 
@@ -31,6 +34,7 @@ TOTAL_ORIGIN = "total of the last page"
 
 _DTYPES = {"text": pl.String(), "boolean": pl.Boolean(), "integer": pl.Int64()}
 _DIGITS = re.compile(r"([0-9]+)")
+_DIGIT_TO_ZERO = str.maketrans("123456789", "000000000")
 
 
 def columns_of(entity: str, http: HttpDescription | None = None) -> Sequence[Column]:
@@ -133,25 +137,34 @@ class TitanhstReading:
         described = entity_of(self._http, self._entity)
         schema = {name: _DTYPES[field.kind] for name, field in described.fields.items()}
         watch = _Watch(self._entity, limit=limit)
-        for number in range(1, self._config.pages_max + 1):
-            answer = await self._asked(described.list, offset=watch.offset, limit=limit)
-            rows = _rows(answer, http=self._http, entity=self._entity)
-            ids = [str(row[0]) for row in rows.rows]
-            watch.see(ids, total=rows.total)
-            for name, count in rows.unknown_fields.items():
-                self.unknown_fields[name] = self.unknown_fields.get(name, 0) + count
-            if ids or number == 1:
-                yield Page(
-                    number=number,
-                    rows=pl.DataFrame(rows.rows, schema=schema, orient="row"),
-                    first_cursor=ids[0] if ids else "",
-                    last_cursor=ids[-1] if ids else "",
-                    sha256=answer.sha256 if answer is not None else hashlib.sha256(b"").hexdigest(),
-                )
-            # A full last page is followed by one more question: a total that is too low would hide the rest.
-            if watch.offset == rows.total and len(ids) < limit:
-                self._expected = ExpectedRows(rows=rows.total, origin=TOTAL_ORIGIN)
-                return
+        asked = _Ahead(
+            lambda offset: self._asked(described.list, offset=offset, limit=limit),
+            limit=limit,
+            in_flight=self._config.pages_in_flight,
+        )
+        try:
+            for number in range(1, self._config.pages_max + 1):
+                answer = await asked.page_at(watch.offset)
+                rows = _rows(answer, http=self._http, entity=self._entity)
+                ids = list(map(str, next(iter(rows.columns.values()))))
+                watch.see(ids, total=rows.total)
+                for name, count in rows.unknown_fields.items():
+                    self.unknown_fields[name] = self.unknown_fields.get(name, 0) + count
+                asked.look_ahead(watch.offset, total=rows.total)
+                if ids or number == 1:
+                    yield Page(
+                        number=number,
+                        rows=pl.DataFrame(rows.columns, schema=schema),
+                        first_cursor=ids[0] if ids else "",
+                        last_cursor=ids[-1] if ids else "",
+                        sha256=answer.sha256 if answer is not None else hashlib.sha256(b"").hexdigest(),
+                    )
+                # A full last page is followed by one more question: a total that is too low would hide the rest.
+                if watch.offset == rows.total and len(ids) < limit:
+                    self._expected = ExpectedRows(rows=rows.total, origin=TOTAL_ORIGIN)
+                    return
+        finally:
+            await asked.leave()
         raise StopRun(
             "SRC_INCOMPLETE",
             f"entity {self._entity}: not at its end after {self._config.pages_max} pages of {limit} (pages_max)",
@@ -182,6 +195,34 @@ class TitanhstReading:
         return jitter if asked is None else asked + min(jitter, WAIT_SECONDS_FIRST)
 
 
+class _Ahead:
+    """Asks for the next pages while the present one is looked at; never beyond the total that the last page told."""
+
+    def __init__(self, ask: Callable[[int], Coroutine[Any, Any, Answer | None]], *, limit: int, in_flight: int) -> None:
+        self._ask = ask
+        self._limit = limit
+        self._in_flight = in_flight
+        self._asked: dict[int, asyncio.Task[Answer | None]] = {}
+
+    async def page_at(self, offset: int) -> Answer | None:
+        """The page at that offset; what its request raised is raised here, in the order of the pages."""
+        task = self._asked.pop(offset, None)
+        return await (self._ask(offset) if task is None else task)
+
+    def look_ahead(self, offset: int, *, total: int) -> None:
+        """Have the pages from that offset on asked for, as many as may be in flight beside the one to come next."""
+        for ahead in range(offset, min(total, offset + self._limit * self._in_flight), self._limit):
+            if ahead not in self._asked:
+                self._asked[ahead] = asyncio.create_task(self._ask(ahead))
+
+    async def leave(self) -> None:
+        """Give up what was asked for and is not wanted any more."""
+        for task in self._asked.values():
+            task.cancel()
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+        self._asked.clear()
+
+
 class _Watch:
     """Tests each page against all pages before it."""
 
@@ -191,10 +232,9 @@ class _Watch:
         self._entity = entity
         self._limit = limit
         self._total: int | None = None
-        self._seen: set[str] = set()
-        self._last = ""
         self._page_before: Sequence[str] = ()
-        # Which order a list of ids like c-9, c-10 follows is not described; one of the two must hold throughout.
+        # Which order a list of ids like c-9, c-10 follows is not described; one of the two must hold throughout. Either
+        # is strict, so that no record can come twice while it holds.
         self._is_in_text_order = True
         self._is_in_number_order = True
 
@@ -208,16 +248,11 @@ class _Watch:
             raise self._broken(f"a page of {len(ids)} records where {self._limit} were asked for", "SRC_WRONG_SHAPE")
         if ids and ids == self._page_before:
             raise self._broken(f"the page at offset {self.offset} repeats the page before it")
-        for each in ids:
-            if each in self._seen:
-                raise self._broken(f"a record comes twice at offset {self.offset}")
-            self._seen.add(each)
-            if self._last:
-                self._is_in_text_order &= self._last < each
-                self._is_in_number_order &= _number_order(self._last) < _number_order(each)
-            self._last = each
+        self._watch_order([*self._page_before[-1:], *ids])
         if not (self._is_in_text_order or self._is_in_number_order):
-            raise self._broken(f"the records are not in order at offset {self.offset}")
+            is_twice = len(set(ids)) < len(ids) or not set(ids).isdisjoint(self._page_before)
+            what = "a record comes twice" if is_twice else "the records are not in order"
+            raise self._broken(f"{what} at offset {self.offset}")
         reached = self.offset + len(ids)
         if reached > total:
             raise self._broken(f"{reached} records came where the total is {total}")
@@ -225,6 +260,17 @@ class _Watch:
             raise self._broken(f"the page at offset {self.offset} is cut short: {reached} of {total} records came")
         self.offset = reached
         self._page_before = ids
+
+    def _watch_order(self, ids: Sequence[str]) -> None:
+        is_in_text_order = all(map(operator.lt, ids, ids[1:]))
+        self._is_in_text_order &= is_in_text_order
+        # Where every id has its digits at the same places, both orders are one.
+        is_of_one_form = len({each.translate(_DIGIT_TO_ZERO) for each in ids}) <= 1
+        if is_of_one_form:
+            self._is_in_number_order &= is_in_text_order
+        elif self._is_in_number_order:
+            numbers = [_number_order(each) for each in ids]
+            self._is_in_number_order = all(map(operator.lt, numbers, numbers[1:]))
 
     def _broken(self, text: str, code: Literal["SRC_INCOMPLETE", "SRC_WRONG_SHAPE"] = "SRC_INCOMPLETE") -> StopRun:
         return StopRun(code, f"entity {self._entity}: {text}; read it anew", entity=self._entity, offset=self.offset)

@@ -15,7 +15,13 @@ from shared.errors import StopRun
 from shared.ports.wire import ChangeVerb, Record, Value, WireWrite
 from systems.titanhst.config import EntityDescription, FieldDescription, HttpDescription, description
 
-_TYPES = {"text": str, "boolean": bool, "integer": int}
+_TYPES: Mapping[str, type] = {"text": str, "boolean": bool, "integer": int}
+_ALLOWED = {
+    (kind, nullable): {known, type(None)} if nullable else {known}
+    for kind, known in _TYPES.items()
+    for nullable in (True, False)
+}
+"""The types that the values of a field may have, by its kind and whether null is one of them."""
 
 Json = object
 """A decoded JSON value."""
@@ -34,8 +40,10 @@ class WrongShape(Exception):
 class Rows:
     """The records of one page."""
 
-    rows: list[tuple[Value, ...]]
-    """In the order of the described fields."""
+    columns: Mapping[str, list[Value]]
+    """The values of each described field, by its canonical name and in the order of the description."""
+    length: int
+    """Records on the page."""
     total: int
     """What the other side says there are in all."""
     unknown_fields: Mapping[str, int]
@@ -106,18 +114,23 @@ def rows_of(body: Json, *, http: HttpDescription, entity: str) -> Rows:
     items = at(body, http.paging.items)
     if not isinstance(items, list):
         raise WrongShape(http.paging.items, "is no list")
+    columns = _columns(items, described)
     unknown: dict[str, int] = {}
-    rows = [
-        _row(item, described, pointer=f"{http.paging.items}/{index}", unknown=unknown)
-        for index, item in enumerate(items)
-    ]
-    return Rows(rows=rows, total=total, unknown_fields=unknown)
+    if columns is None:
+        # Something is not as described: row by row, to say what and where.
+        rows = [_row(item, described, pointer=f"{http.paging.items}/{index}") for index, item in enumerate(items)]
+        columns = {name: [row[place] for row in rows] for place, name in enumerate(described.fields)}
+    if sum(map(len, items)) != len(items) * len(described.known_names):
+        for item in items:
+            for name in item.keys() - described.known_names:
+                unknown[name] = unknown.get(name, 0) + 1
+    return Rows(columns=columns, length=len(items), total=total, unknown_fields=unknown)
 
 
 def record_of(body: Json, *, http: HttpDescription, entity: str) -> dict[str, Value]:
     """One record by canonical names; `WrongShape` as in `rows_of`."""
     described = entity_of(http, entity)
-    return dict(zip(described.fields, _row(body, described, pointer="", unknown={}), strict=True))
+    return dict(zip(described.fields, _row(body, described, pointer=""), strict=True))
 
 
 def at(body: Json, pointer: str) -> Json:
@@ -151,16 +164,23 @@ def entity_at(http: HttpDescription, path: str) -> str | None:
     return None
 
 
-def _row(item: Json, described: EntityDescription, *, pointer: str, unknown: dict[str, int]) -> tuple[Value, ...]:
+def _columns(items: Sequence[object], described: EntityDescription) -> dict[str, list[Value]] | None:
+    """The records turned into columns at once; None when any of them is not as described."""
+    columns: dict[str, list[Value]] = {}
+    try:
+        for name, field in described.fields.items():
+            columns[name] = values = [item[field.wire] for item in items]  # type: ignore[index] # what is no object raises
+            if not set(map(type, values)) <= _ALLOWED[field.kind, field.nullable]:
+                return None
+    except (KeyError, TypeError, IndexError):
+        return None
+    return columns if set(map(type, items)) <= {dict} else None
+
+
+def _row(item: Json, described: EntityDescription, *, pointer: str) -> tuple[Value, ...]:
     if not isinstance(item, dict):
         raise WrongShape(pointer, "is no record")
-    row = tuple(_value(item, field, pointer=pointer) for field in described.fields.values())
-    if len(item) != len(row):
-        known = {field.wire for field in described.fields.values()} | set(described.ignored)
-        for name in item:
-            if name not in known:
-                unknown[name] = unknown.get(name, 0) + 1
-    return row
+    return tuple(_value(item, field, pointer=pointer) for field in described.fields.values())
 
 
 def _value(item: dict[str, Value], field: FieldDescription, *, pointer: str) -> Value:

@@ -52,7 +52,13 @@ class Stage:
             clock=self.waits, rng=random.Random(7), sleep=self.waits.sleep, resolve=lambda _: Secret(token)
         )
         registry = Registry(installed_systems_folder(), surroundings=surroundings)
-        settings = {"base_url": url or self.fake.url, "token": "env:UNUSED", "page_limit": PAGE_LIMIT, **settings}
+        settings = {
+            "base_url": url or self.fake.url,
+            "token": "env:UNUSED",
+            "page_limit": PAGE_LIMIT,
+            "pages_in_flight": 1,  # so that the number of a request tells its page
+            **settings,
+        }
         connection = Connection(name="alerts", system="titanhst", environment="staging", settings=settings)
         self.sources.append(registry.open_source(connection))
         return self.sources[-1]
@@ -240,6 +246,28 @@ async def test_silence_is_no_answer(stage: Stage) -> None:
     stage.fake.fault = lambda asked, honest: Reply(200, honest.content, wait_seconds=0.4) if asked.number == 1 else None
     assert sum(page.rows.height for page in await read(stage, timeout_seconds=0.1)) == 25
     assert len(stage.fake.asked) == 4
+
+
+async def test_pages_asked_for_ahead_come_in_order_and_never_beyond_the_total(stage: Stage) -> None:
+    one_by_one = await read(stage)
+    asked_before = len(stage.fake.asked)
+    ahead = await read(stage, pages_in_flight=4)
+    assert [page.sha256 for page in ahead] == [page.sha256 for page in one_by_one]
+    assert [page.first_cursor for page in ahead] == [page.first_cursor for page in one_by_one]
+    offsets = sorted(int(asked.query["offset"]) for asked in stage.fake.asked[asked_before:])
+    assert offsets == sorted(int(asked.query["offset"]) for asked in stage.fake.asked[:asked_before])
+
+
+async def test_fault_of_a_page_asked_for_ahead_ends_the_read_at_its_turn(stage: Stage) -> None:
+    def torn(asked: Asked, honest: Reply) -> Reply | None:
+        return as_json(200, {"total": 25}) if asked.query["offset"] == "20" else None
+
+    stage.fake.fault = torn
+    pages: list[Page] = []
+    with pytest.raises(StopRun) as caught:
+        async for page in stage.source(pages_in_flight=4).read("contacts"):
+            pages.append(page)
+    assert (len(pages), caught.value.code) == (2, "SRC_WRONG_SHAPE")
 
 
 async def test_unknown_fields_are_counted_and_not_refused(stage: Stage) -> None:

@@ -171,7 +171,7 @@ async def test_every_answer_to_a_write_has_one_meaning(
     stage: Stage, reply: Reply, kind: type[AetherError], code: str
 ) -> None:
     stage.fake.fault = lambda _, __: reply
-    error = await stage.write(UPDATE, timeout_seconds=0.1, body_bytes_max=4096)
+    error = await stage.write(UPDATE, timeout_seconds=0.2, body_bytes_max=4096)
     assert (type(error), error.code) == (kind, code)
     assert len(stage.fake.asked) == 1, "a write is sent once, whatever comes back"
 

@@ -141,6 +141,7 @@ def derive(*, aeries_url: str, hr_url: str, seed: dict[str, Any]) -> dict[str, A
         "fields": fields,
         "quarantined": quarantined,
         "adopted": adopted,
+        "left_scope": [employee for employee in changes["suspend"] if employee in person_of],
     }
 
 

@@ -115,5 +115,5 @@ def test_a_torn_last_line_of_a_kept_state_is_forgotten_and_a_wrong_one_refused(t
 
 def test_ids_run_out_loudly() -> None:
     store = ContactStore.from_document(world(PLAIN | {"id": "c-999999"}), now=NOW)
-    with pytest.raises(RuntimeError, match="c-999999"):
+    with pytest.raises(RuntimeError, match="used up before c-1000000"):
         store.create(PLAIN, now=NOW)

@@ -9,12 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.errors import StopRun
 from shared.ports.system import Column
 from shared.sql_reading import SqlSettings
-from shared.sql_reading.cells import frame_of
+from shared.sql_reading.cells import _CONVERTERS, frame_of
 
 NAIVE = datetime.fromisoformat("2026-01-02T03:04:05.678")
 
@@ -85,3 +87,28 @@ def test_address_with_password_or_unproven_driver_is_refused_without_showing_it(
     with pytest.raises(ValidationError) as caught:
         SqlSettings(url=url)
     assert "hunter2" not in str(caught.value.errors(include_input=False))
+
+
+MOMENTS = st.datetimes(datetime.fromisoformat("1000-01-01"), datetime.fromisoformat("9999-12-31"))
+CELLS: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.text(max_size=5) | st.just("a  "),
+    "integer": st.integers(-(2**63) + 1, 2**63 - 1),
+    "boolean": st.booleans() | st.integers(0, 1),
+    "decimal": st.integers(-9, 9) | st.decimals(-9, 9, places=2) | st.sampled_from([0.5, 1.0, 1]),
+    "date": MOMENTS.map(lambda moment: moment.date())
+    | st.sampled_from(["2026-02-30", "2026-02-28", "soon", "2026-01-02 00:00:00", "0000-01-01", ""]),
+    "datetime": MOMENTS
+    | MOMENTS.map(str)
+    | st.sampled_from(["2026-02-30 00:00:00.000000", "2026-02-28 07:00:00.000000", "2026-02-28T07:00:00.000001", "x"]),
+}
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(CELLS)).flatmap(lambda kind: st.tuples(st.just(kind), st.lists(st.none() | CELLS[kind]))))
+def test_column_is_converted_as_each_of_its_values_is(drawn: tuple[Any, list[object]]) -> None:
+    kind, values = drawn
+    column = Column("c", kind)
+    whole = frame_of([(value,) for value in values], [column], entity="e")["c"].to_list()
+    # A value that no driver gives for the kind makes the whole column go the slow way.
+    each = [None if value is None else _CONVERTERS[kind](value) for value in values]
+    assert whole == each

@@ -110,7 +110,7 @@ def test_unknown_fields_are_counted_by_name() -> None:
     rows = rows_of(
         {"total": 2, "items": [{**CONTACT, "x": 1}, {**CONTACT, "x": 2, "y": 3}]}, http=HTTP, entity="contacts"
     )
-    assert (rows.total, len(rows.rows), rows.unknown_fields) == (2, 2, {"x": 2, "y": 1})
+    assert (rows.total, rows.length, rows.unknown_fields) == (2, 2, {"x": 2, "y": 1})
 
 
 @pytest.mark.parametrize(
