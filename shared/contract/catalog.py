@@ -1,6 +1,7 @@
-"""The connectors of a folder: which there are, what state each is in, and one of them by name.
+"""The connectors of a folder: which there are, what state each is in, and one of them by name, version or digest.
 
-Reads files only when asked and keeps nothing, so a changed file is seen by the next question.
+Reads files only when asked and keeps nothing, so a changed file is seen by the next question. What a run was started
+with is found by its digest, whatever has become of the folder since.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.contract.checking import EntityColumns
-from shared.contract.loading import Connector, load_connector
+from shared.contract.connector import Connector
+from shared.contract.known import EntityColumns
+from shared.contract.loading import load_connector
 from shared.contract.model import Lifecycle
 from shared.contract.problems import ContractInvalid, Problem
+from shared.contract.releases import release_of, release_with, released_versions
 from shared.errors import NeedsPerson
 from shared.ids import is_name
 
@@ -30,14 +33,19 @@ class Listing:
     digest: str | None
     problems: tuple[Problem, ...]
     """Empty for a valid definition."""
+    is_published: bool = False
+    """Whether this version is stored as a release."""
 
 
 class Connectors:
     """The connectors in the subfolders of one folder; with `columns`, checked against what the systems declare."""
 
-    def __init__(self, folder: Path, columns: EntityColumns | None = None) -> None:
+    def __init__(
+        self, folder: Path, columns: EntityColumns | None = None, *, transforms_folder: Path | None = None
+    ) -> None:
         self._folder = folder
         self._columns = columns
+        self._transforms = transforms_folder
 
     def names(self) -> tuple[str, ...]:
         """The names of all subfolders that hold a definition, in order."""
@@ -48,15 +56,60 @@ class Connectors:
             )
         return tuple(name for name in found if is_name(name))
 
-    def load(self, name: str) -> Connector:
-        """The connector of that name; `NeedsPerson` CTR_UNKNOWN without one, `ContractInvalid` for a faulty one."""
+    def load(self, name: str, version: str | None = None) -> Connector:
+        """The connector of that name as its folder has it, or the release of that version.
+
+        `NeedsPerson` CTR_UNKNOWN when there is none, `ContractInvalid` for a faulty folder, CTR_ALTERED for a release
+        that was altered. A folder that holds the version asked for is taken before the release: it has the lifecycle of
+        today.
+        """
+        folder = self._known(name)
+        if version is None:
+            return self._loaded(folder)
+        connector = self._of_folder(folder)
+        if connector is not None and connector.definition.version == version:
+            return connector
+        released = release_of(folder, version)
+        if released is None:
+            known = ", ".join(self.versions(name)) or "none"
+            text = f"connector {name} has no release {version}; the releases are {known}"
+            raise NeedsPerson("CTR_UNKNOWN", text, connector=name)
+        return released
+
+    def release(self, name: str, digest: str) -> Connector:
+        """The connector with exactly this digest, as its folder has it or as a release; CTR_UNKNOWN without one."""
+        folder = self._known(name)
+        connector = self._of_folder(folder)
+        if connector is not None and connector.digest == digest:
+            return connector
+        released = release_with(folder, digest)
+        if released is None:
+            text = f"connector {name} has no release with digest {digest}; publish a release before its folder changes"
+            raise NeedsPerson("CTR_UNKNOWN", text, connector=name)
+        return released
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """The versions of the connector that are stored as releases, oldest first."""
+        return released_versions(self._known(name))
+
+    def _known(self, name: str) -> Path:
         names = self.names()
         if name not in names:
             known = ", ".join(names) or "none"
             raise NeedsPerson(
                 "CTR_UNKNOWN", f"there is no connector {name!r}; the connectors are {known}", connector=name
             )
-        return load_connector(self._folder / name, self._columns)
+        return self._folder / name
+
+    def _loaded(self, folder: Path) -> Connector:
+        return load_connector(folder, self._columns, transforms_folder=self._transforms)
+
+    def _of_folder(self, folder: Path) -> Connector | None:
+        """The folder's connector; None while it is faulty, which makes no release unknown."""
+        try:
+            return self._loaded(folder)
+        except ContractInvalid:
+            return None
 
     def listings(self) -> tuple[Listing, ...]:
         """All connectors in order of their names; a faulty one is listed with its problems."""
@@ -64,8 +117,16 @@ class Connectors:
 
     def _listing(self, name: str) -> Listing:
         try:
-            connector = load_connector(self._folder / name, self._columns)
+            connector = self._loaded(self._folder / name)
         except ContractInvalid as error:
             return Listing(name, None, None, None, None, error.problems)
         definition = connector.definition
-        return Listing(name, definition.version, definition.title, definition.lifecycle, connector.digest, ())
+        return Listing(
+            name,
+            definition.version,
+            definition.title,
+            definition.lifecycle,
+            connector.digest,
+            (),
+            connector.is_published,
+        )

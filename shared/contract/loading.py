@@ -1,25 +1,30 @@
-"""Reads a connector's folder: the definition and its mapping tables, or everything that is wrong with them at once.
+"""Reads a connector's folder: definition, tables, transforms and protected records, or all that is wrong with them.
 
 Every problem is told as `file:line:column: what; what to do`. Nothing is fetched: the columns of systems, if they are
-to be checked, are handed in.
+to be checked, are handed in. A folder whose version was released with another meaning is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import TypeAdapter, ValidationError
 
-from shared.contract.checking import EntityColumns, cross_check
+from shared.contract.checking import cross_check
+from shared.contract.connector import Connector, release_digest
+from shared.contract.known import EntityColumns, Known
 from shared.contract.model import ConnectorDefinition
+from shared.contract.parts import transforms_named
 from shared.contract.positions import Located, read_yaml
 from shared.contract.problems import ContractInvalid, Problem
+from shared.contract.protected import PROTECTED_FILE, ProtectedRecords
+from shared.contract.releases import is_released, release_problems
 from shared.contract.tables import MappingTable, read_table
-from shared.hashing.canonical import digest_of
+from shared.contract.telling import told
+from shared.contract.transforms import Transform, installed_transforms_folder, read_transform
 
 __all__ = [
     "Connector",
@@ -32,61 +37,98 @@ __all__ = [
 ]
 
 DEFINITION_BYTES_MAX = 262_144
+PROTECTED_BYTES_MAX = 1_048_576
 TABLES_MAX = 50
+TRANSFORMS_MAX = 50
+Read = TypeVar("Read")
 
 
-@dataclass(frozen=True)
-class Connector:
-    """A connector as loaded: its definition, its tables and the digest of both."""
-
-    definition: ConnectorDefinition
-    tables: Mapping[str, MappingTable]
-    digest: str
-    """`release_digest` of the two."""
-
-
-def load_connector(folder: Path, columns: EntityColumns | None = None) -> Connector:
+def load_connector(
+    folder: Path, columns: EntityColumns | None = None, *, transforms_folder: Path | None = None
+) -> Connector:
     """The connector in a folder such as `connectors/titanhst-staff`; `ContractInvalid` with every problem found.
 
-    With `columns` the names of entities and columns are checked against what the systems declare.
+    With `columns` the names of entities and columns are checked against what the systems declare. Transforms are taken
+    from `transforms/` beside `connectors/` when no other folder is given.
     """
     name = folder.name
     tables, problems = _read_tables(folder)
-    located = _read_definition(folder / "connector.yaml", f"{name}/connector.yaml")
-    problems += located.problems
-    if located.problems:
+    located = _read_yaml(folder / "connector.yaml", f"{name}/connector.yaml", bytes_max=DEFINITION_BYTES_MAX)
+    listed = _read_protected(folder)
+    definition = _validated(TypeAdapter(ConnectorDefinition), located)
+    protected = _validated(PROTECTED_FILE, listed)
+    problems += [*located.problems, *listed.problems]
+    if definition is None or protected is None:
         raise ContractInvalid(name, problems)
-    try:
-        definition = ConnectorDefinition.model_validate(located.value)
-    except ValidationError as error:
-        problems += [_told(located, detail) for detail in error.errors(include_url=False)]
-        raise ContractInvalid(name, problems) from None
-    problems += cross_check(definition, tables, located, folder_name=name, columns=columns)
+    transforms, found = _read_transforms(
+        definition, protected, located, transforms_folder or installed_transforms_folder()
+    )
+    known = Known(definition, tables, transforms, located, columns, protected=protected, listed=listed)
+    problems += [*found, *cross_check(known, folder_name=name)]
     if problems:
         raise ContractInvalid(name, problems)
-    readable = {table: found for table, found in tables.items() if found is not None}
-    return Connector(definition, MappingProxyType(readable), release_digest(definition, readable))
+    connector = _connector(known)
+    if problems := release_problems(folder, connector, located):
+        raise ContractInvalid(name, problems)
+    return connector if not is_released(folder, connector) else replace(connector, is_published=True)
 
 
-def release_digest(definition: ConnectorDefinition, tables: Mapping[str, MappingTable]) -> str:
-    """`sha256:…` over the meaning of a release: the definition without what equals its default, and the tables.
+def _connector(known: Known) -> Connector:
+    """The connector, once nothing is wrong with any of its parts."""
+    tables = {name: table for name, table in known.tables.items() if table is not None}
+    transforms = {name: transform for name, transform in known.transforms.items() if transform is not None}
+    digest = release_digest(known.definition, tables, transforms=transforms, protected=known.protected)
+    return Connector(
+        known.definition,
+        MappingProxyType(tables),
+        digest,
+        transforms=MappingProxyType(transforms),
+        protected=MappingProxyType(dict(known.protected)),
+    )
 
-    Comments, layout, the order of a table's lines and its remarks do not count; the order of fields does, because it is
-    the order of a snapshot's columns.
-    """
-    content = definition.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    for entity, contract in content["entities"].items():
-        contract["fields"] = [[name, field] for name, field in contract["fields"].items()]
-        content["entities"][entity] = contract
-    return digest_of({"definition": content, "tables": {name: dict(table.entries) for name, table in tables.items()}})
+
+def _validated(model: TypeAdapter[Read], located: Located) -> Read | None:
+    """The document under its model; None, with the problems told, when it does not fit."""
+    if located.problems:
+        return None
+    try:
+        return model.validate_python(located.value)
+    except ValidationError as error:
+        located.problems += told(located, error.errors(include_url=False))
+        return None
 
 
-def _read_definition(path: Path, file: str) -> Located:
+def _read_protected(folder: Path) -> Located:
+    path, file = folder / "protected.yaml", f"{folder.name}/protected.yaml"
+    if path.is_file():
+        return _read_yaml(path, file, bytes_max=PROTECTED_BYTES_MAX)
+    return Located(file, value={})
+
+
+def _read_transforms(
+    definition: ConnectorDefinition, protected: ProtectedRecords, located: Located, folder: Path
+) -> tuple[dict[str, Transform | None], list[Problem]]:
+    """Transforms by name; None for a file that is there and cannot be used, so that no step is blamed for it."""
+    named = sorted({name for part in (definition, protected) for _, name in transforms_named(part)})
+    if len(named) > TRANSFORMS_MAX:
+        text = f"the definition names {len(named)} transforms, allowed {TRANSFORMS_MAX}"
+        return {}, [located.problem((), text, "say with steps and tables what they can say")]
+    transforms: dict[str, Transform | None] = {}
+    problems: list[Problem] = []
+    for name in named:
+        transform, found = read_transform(folder, name)
+        problems += found
+        if transform is not None or found:
+            transforms[name] = transform
+    return transforms, problems
+
+
+def _read_yaml(path: Path, file: str, *, bytes_max: int) -> Located:
     located = Located(file)
     if not path.is_file():
         located.problems.append(Problem(file, 1, 1, "the file does not exist", "write the definition"))
-    elif (size := path.stat().st_size) > DEFINITION_BYTES_MAX:
-        text = f"the file has {size} bytes, allowed {DEFINITION_BYTES_MAX}"
+    elif (size := path.stat().st_size) > bytes_max:
+        text = f"the file has {size} bytes, allowed {bytes_max}"
         located.problems.append(Problem(file, 1, 1, text, "move long lists into mapping tables"))
     else:
         try:
@@ -112,17 +154,3 @@ def _read_tables(folder: Path) -> tuple[dict[str, MappingTable | None], list[Pro
             Problem(file, 1, 1, f"there are {len(paths)} tables, allowed {TABLES_MAX}", "join small tables")
         )
     return tables, problems
-
-
-def _told(located: Located, detail: ErrorDetails) -> Problem:
-    """A complaint of the model in the language of the definition."""
-    path, kind = detail["loc"], detail["type"]
-    last = path[-1] if path else ""
-    if kind == "missing":
-        return located.problem(path, f"{last!r} is missing", "add it", at_key=True)
-    if kind == "extra_forbidden":
-        return located.problem(path, f"key {last!r} is not part of the language", "correct or remove it", at_key=True)
-    shown = repr(detail["input"])
-    value = f" (found {shown})" if len(shown) <= 60 and not isinstance(detail["input"], dict | list) else ""
-    message = detail["msg"].removeprefix("Value error, ")
-    return located.problem(path, f"{'.'.join(str(part) for part in path)}: {message}{value}", "correct it")

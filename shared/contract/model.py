@@ -12,27 +12,78 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, StringConstraints, model_validator
+from pydantic import Field, StrictBool, StrictStr, StringConstraints, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-"""A name inside a definition: small letters, digits and underscores."""
-ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-"""A name of a connector or a connection: small letters, digits and dashes."""
-QualifiedColumn = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$")]
-"""A column of a source: `alias.column`."""
-Scalar = StrictBool | StrictInt | StrictStr
+from shared.contract.field import (
+    Case,
+    Concat,
+    DateFormat,
+    DefaultValue,
+    DriftPolicy,
+    FieldContract,
+    Format,
+    Lookup,
+    PersonalData,
+    TextPart,
+)
+from shared.contract.words import (
+    ColumnRef,
+    Condition,
+    ConnectionName,
+    Document,
+    Name,
+    NamedStep,
+    OrderBy,
+    PythonStep,
+    QualifiedColumn,
+    QualifiedColumnRef,
+    QualifiedCondition,
+    Scalar,
+    Step,
+    Steps,
+)
 
-Step = Literal["trim", "collapse_whitespace", "nfc", "lower", "upper", "digits", "strip_country_code"]
-Format = Literal["text", "email", "e164", "boolean", "date"]
+__all__ = [
+    "Approval",
+    "Case",
+    "ColumnRef",
+    "Concat",
+    "Condition",
+    "ConnectionName",
+    "ConnectorDefinition",
+    "DateFormat",
+    "DefaultValue",
+    "Document",
+    "DriftPolicy",
+    "EntityContract",
+    "FieldContract",
+    "Format",
+    "FromSource",
+    "Join",
+    "JoinOn",
+    "Lifecycle",
+    "LimitOverride",
+    "Lookup",
+    "Membership",
+    "Name",
+    "NamedStep",
+    "OrderBy",
+    "PersonalData",
+    "Pick",
+    "PythonStep",
+    "QualifiedColumn",
+    "QualifiedColumnRef",
+    "QualifiedCondition",
+    "Removal",
+    "Scalar",
+    "SourceRef",
+    "Step",
+    "Steps",
+    "TargetRef",
+    "TextPart",
+]
+
 Lifecycle = Literal["draft", "active", "retired"]
-PersonalData = Literal["none", "name", "contact", "identifier", "demographic"]
-Steps = Annotated[tuple[Step, ...], Field(max_length=10)]
-
-
-class Document(BaseModel):
-    """The base of everything in a definition: immutable, and no key that is not described."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class SourceRef(Document):
@@ -55,64 +106,6 @@ class TargetRef(Document):
     """Name of the configured connection."""
 
 
-class ColumnRef(Document):
-    """One bare column, with the steps that its text takes before it is compared."""
-
-    column: Name
-    """Column of the source that the surrounding clause names."""
-    steps: Steps = ()
-    """Applied left to right."""
-
-
-class QualifiedColumnRef(Document):
-    """One column of any source joined so far, with the steps that its text takes before it is compared."""
-
-    column: QualifiedColumn
-    """`alias.column`."""
-    steps: Steps = ()
-    """Applied left to right."""
-
-
-class OrderBy(ColumnRef):
-    """One term of an order; blank values come last in either direction."""
-
-    direction: Literal["asc", "desc"] = "asc"
-    """Numbers are ordered by size, text by code point, `true` after `false`."""
-
-
-class _Test(Document):
-    """The comparison of a condition: exactly one of the five."""
-
-    is_in: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=1000)] | None = Field(default=None, alias="in")
-    """Holds when the value, as text, is one of these. A blank value is never one of them."""
-    not_in: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=1000)] | None = None
-    """The opposite of `in`; it holds for a blank value."""
-    equals: Scalar | None = None
-    """Holds when the value, as text, is this one."""
-    is_blank: Literal[True] | None = None
-    """Holds when there is no value or only white space."""
-    is_not_blank: Literal[True] | None = None
-    """Holds when there is a value."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        tests = (self.is_in, self.not_in, self.equals, self.is_blank, self.is_not_blank)
-        given = sum(test is not None for test in tests)
-        if given != 1:
-            raise ValueError(
-                f"a condition has {given} comparisons; give exactly one of in, not_in, equals, is_blank, is_not_blank"
-            )
-        return self
-
-
-class Condition(ColumnRef, _Test):
-    """A condition on a bare column."""
-
-
-class QualifiedCondition(QualifiedColumnRef, _Test):
-    """A condition on a column of any joined source."""
-
-
 class Pick(Document):
     """How several rows of one thing become one row."""
 
@@ -127,6 +120,8 @@ class FromSource(Document):
 
     source: Name
     """Alias of the source."""
+    where: Annotated[tuple[Condition, ...], Field(max_length=20)] = ()
+    """Only rows for which all of these hold are looked at; the others are no records at all."""
     pick: Pick | None = None
     """Without it every row is a record."""
 
@@ -155,78 +150,38 @@ class Join(Document):
     """How many of the matching rows are kept."""
 
 
-class DefaultValue(Document):
-    """What an id outside the table becomes."""
-
-    default: StrictStr
-    """The value for every id that the table does not hold; each is counted all the same."""
-
-
-class FieldContract(Document):
-    """Where one field's value comes from and what must be true of it.
-
-    The order is fixed: first non-blank of `from`, then `steps`, then `map`, then `format`, then `required`.
-    """
-
-    sources: Annotated[tuple[QualifiedColumn, ...], Field(min_length=1, max_length=10)] | None = Field(
-        default=None, alias="from"
-    )
-    """Columns in order of preference: the first non-blank raw value wins, and only then are the steps taken."""
-    constant: StrictBool | StrictStr | None = None
-    """The same value for every record, instead of `from`."""
-    steps: Steps = ()
-    """Applied left to right to the raw value."""
-    format: Format = "text"
-    """What the value must look like after the steps. `e164` puts +1 before ten digits."""
-    map: Name | None = None
-    """Name of the mapping table (`tables/<name>.csv`) that turns the id into the target's code."""
-    unmapped: Literal["reject", "block"] | DefaultValue = "reject"
-    """An id outside the table: quarantine the record, stop the run, or take a default."""
-    required: bool = False
-    """A record without a value is quarantined."""
-    managed: bool = True
-    """Whether the target's value is compared and set. An unmanaged field is set only when a record is created."""
-    clear: bool = False
-    """Whether no value in the source empties the target's value. Otherwise the field is then left alone."""
-    on_invalid: Literal["quarantine", "discard_value"] = "quarantine"
-    """A value of the wrong form: quarantine the record, or go on as if there were none."""
-    pii: PersonalData = "none"
-    """What kind of personal data the field holds; decides masking."""
-    is_role: bool = False
-    """Whether a change of this field is a change of role."""
-    is_rename: bool = False
-    """Whether a change of this field from one value to another is a rename."""
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.sources is None) == (self.constant is None):
-            raise ValueError("a field has exactly one of `from` and `constant`")
-        if self.constant is not None and (self.map is not None or self.steps):
-            raise ValueError("a constant takes neither `steps` nor `map`; write the finished value")
-        if isinstance(self.constant, bool) != (self.format == "boolean") and self.constant is not None:
-            raise ValueError("a constant true or false has `format: boolean`, and only such a one")
-        if self.map is None and self.unmapped != "reject":
-            raise ValueError("`unmapped` says something only beside `map`")
-        if self.clear and self.required:
-            raise ValueError("a required field is never empty, so `clear` cannot stand beside `required`")
-        return self
-
-
 class Removal(Document):
     """What becomes of a managed target record that is desired no longer."""
 
-    ladder: Literal["preserve", "suspend"] = "preserve"
-    """The lowest rung that removals may reach: nothing at all, or suspending."""
+    ladder: Literal["preserve", "suspend", "delete"] = "preserve"
+    """The lowest rung that removals may reach: nothing at all, suspending, or deleting what has been suspended for
+    `delete_after_days`. A membership cannot be suspended: `delete` takes it away at once."""
     suspended: dict[Name, StrictBool | StrictStr] = Field(default_factory=dict)
     """Field values of a suspended record, e.g. `active: false`. A record that has them already is not touched."""
+    strikes: Annotated[int, Field(ge=1, le=10)] = 2
+    """How many certified reads must miss the record before it is removed; seeing it again starts anew."""
+    strike_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """Hours that must lie between two misses that count."""
+    delete_after_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Days that a record must have been suspended before it is deleted."""
 
     @model_validator(mode="after")
-    def _suspend_says_how(self) -> Self:
-        if (self.ladder == "suspend") != bool(self.suspended):
+    def _suspended_fits_ladder(self) -> Self:
+        # Whether `delete` needs it depends on the entity: a membership is taken away at once.
+        if bool(self.suspended) != (self.ladder == "suspend") and self.ladder != "delete":
             raise ValueError(
-                "`suspended` names the field values of a suspended record exactly when the ladder is suspend"
+                "`suspended` names the field values of a suspended record exactly when the ladder reaches suspend"
             )
         return self
+
+
+class Membership(Document):
+    """Makes the records of an entity memberships: what is created joins a group, what is removed leaves it."""
+
+    group: Name
+    """Field that names the group."""
+    member: Name
+    """Field that names the member."""
 
 
 class EntityContract(Document):
@@ -238,16 +193,33 @@ class EntityContract(Document):
     """Other sources, joined in this order."""
     scope: Annotated[tuple[QualifiedCondition, ...], Field(max_length=20)] = ()
     """Only records for which all of these hold are desired; decided before any field is looked at."""
+    after: Annotated[tuple[Name, ...], Field(max_length=20)] = ()
+    """Entities whose changes are applied before those of this one; removals go the other way round."""
     key: Name
     """The field that identifies a record in source and target alike."""
     correlate: Annotated[tuple[Name, ...], Field(max_length=5)] = ()
-    """Fields by which a target record without key is recognised, in order of preference."""
+    """Fields by which a target record is recognised that neither the ledger nor its key tells, in order of
+    preference."""
     fields: Annotated[dict[Name, FieldContract], Field(min_length=1, max_length=200)]
     """By their names in the target entity; their order is the order of columns in a snapshot."""
+    cohort: Annotated[tuple[Name, ...], Field(max_length=3)] = ()
+    """Fields whose values together name a cohort, such as site and role; the guard measures each cohort by itself."""
+    membership: Membership | None = None
+    """Given when the entity's records are memberships of groups."""
     removal: Removal = Removal()
     """What becomes of a managed target record that is desired no longer."""
     target_managed: Literal["has_key"] = "has_key"
     """Which target records are ours to change: those with a key."""
+
+    @model_validator(mode="after")
+    def _removal_says_how(self) -> Self:
+        removal = self.removal
+        if self.membership is not None:
+            if removal.ladder == "suspend" or removal.suspended:
+                raise ValueError("a membership cannot be suspended; its ladder is preserve or delete")
+        elif removal.ladder == "delete" and not removal.suspended:
+            raise ValueError("a record is suspended before it is deleted; say in `removal` what is `suspended`")
+        return self
 
 
 class LimitOverride(Document):
@@ -282,7 +254,7 @@ class ConnectorDefinition(Document):
     title: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     """For people."""
     lifecycle: Lifecycle
-    """Only an active release can be applied; the others can be run dry."""
+    """Only an active release can be applied; the others can be run dry. No part of the release's digest."""
     target: TargetRef
     """Where the records go."""
     sources: Annotated[dict[Name, SourceRef], Field(min_length=1, max_length=20)]

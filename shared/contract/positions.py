@@ -40,12 +40,16 @@ class Located:
         line, column = self._place(path, at_key=at_key)
         return Problem(self.file, line, column, text, fix)
 
-    def _place(self, path: Path, *, at_key: bool) -> tuple[int, int]:
-        # A part of the path that the document does not have is the model's own, such as the name of a variant.
+    def there(self, path: Path) -> Path:
+        """The path without what the document does not have, such as the name that the model gives a variant."""
         there: Path = ()
         for part in path:
             if (*there, part) in self.places:
                 there = (*there, part)
+        return there
+
+    def _place(self, path: Path, *, at_key: bool) -> tuple[int, int]:
+        there = self.there(path)
         if at_key and there in self.keys:
             return self.keys[there]
         return self.places.get(there, (1, 1))

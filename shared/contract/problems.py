@@ -25,21 +25,24 @@ class Problem:
     """What is wrong, with the value and the limit."""
     fix: str
     """What to do."""
+    code: str = "CTR_INVALID"
+    """Of the catalogue of failures."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.text}; {self.fix}"
 
 
 class ContractInvalid(NeedsPerson):
-    """A connector's files cannot be used as they are."""
+    """A connector's files cannot be used as they are; its code is that of its problems when they share one."""
 
     def __init__(self, connector: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
         shown = [str(problem) for problem in self.problems[:PROBLEMS_SHOWN_MAX]]
         if len(self.problems) > PROBLEMS_SHOWN_MAX:
             shown.append(f"… and {len(self.problems) - PROBLEMS_SHOWN_MAX} more")
+        codes = {problem.code for problem in self.problems}
         super().__init__(
-            "CTR_INVALID",
+            codes.pop() if len(codes) == 1 else "CTR_INVALID",
             "\n".join([f"connector {connector} has {len(self.problems)} problems:", *shown]),
             connector=connector,
             problems=len(self.problems),

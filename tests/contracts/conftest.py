@@ -1,10 +1,12 @@
-"""A small sound connector in a folder of its own, to be broken one line at a time."""
+"""A small sound connector and the worked example, each in a folder of its own, to be broken one line at a time."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from shared.contract import worked_example
 
 DEFINITION = """\
 schema_version: 1
@@ -55,3 +57,14 @@ def folder(tmp_path: Path) -> Path:
 def columns() -> dict[tuple[str, str], list[str]]:
     """What the systems of the small connector declare."""
     return dict(COLUMNS)
+
+
+@pytest.fixture
+def worked(tmp_path: Path) -> Path:
+    """The folder of the worked example."""
+    folder = tmp_path / worked_example.NAME
+    for name, text in worked_example.FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder

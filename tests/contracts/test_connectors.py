@@ -1,18 +1,22 @@
-"""The connectors that ship: sound, known to their systems, and true to their examples."""
+"""The connectors that ship, and the one in the language's document: sound, known, and true to their examples."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
-from services.extractor.gathering import used_columns
-from services.extractor.normalise import normalise_desired, normalise_existing
+from services.extractor.normalise import Normalised, normalise_desired, normalise_existing
+from services.extractor.quarantine import settle_duplicates
+from services.extractor.rules import Rules
+from shared.contract import worked_example
+from shared.contract.examples import Example, columns_used, differences, read_example
 from shared.contract.loading import Connector, load_connector
-from shared.contract.positions import read_yaml
 from shared.contract.problems import ContractInvalid
+from shared.contract.releases import load_release, released_versions
 from shared.ports.registry import Registry, installed_systems_folder
 
 FOLDER = Path(__file__).parents[2] / "connectors"
@@ -39,6 +43,29 @@ def columns() -> dict[tuple[str, str], list[str]]:
     return promised
 
 
+def example_of(path: Path, connector: Connector) -> Example:
+    example, problems = read_example(path.read_text(encoding="utf-8"), path.name, connector.definition)
+    assert problems == []
+    assert example is not None
+    return example
+
+
+def outcome(example: Example, connector: Connector) -> Normalised:
+    rules = Rules(tables=connector.tables, transforms=connector.transforms, lookups=example.looked_up())
+    found = normalise_desired(example.contract, rules, example.frames())
+    records, quarantined = settle_duplicates(found.records, found.quarantined, contract=example.contract)
+    return replace(found, records=records, quarantined=quarantined)
+
+
+def faults(example: Example, found: Normalised) -> tuple[str, ...]:
+    return differences(example, found.records, found.quarantined, found.out_of_scope)
+
+
+def examples() -> Iterator[Example]:
+    for path in EXAMPLES:
+        yield example_of(path, load_connector(path.parent.parent))
+
+
 def test_the_systems_deliver_the_columns_that_are_promised_here() -> None:
     declared = Registry(installed_systems_folder()).columns()
     for place, names in columns().items():
@@ -55,53 +82,64 @@ def test_misspelt_column_is_told_with_its_place_and_the_right_name() -> None:
     assert any("site_code" in problem.text and "site_kode" in problem.fix for problem in caught.value.problems)
 
 
-def read(path: Path) -> dict[str, Any]:
-    located = read_yaml(path.read_text(encoding="utf-8"), path.name)
-    assert not located.problems, located.problems
-    assert set(located.value) == {"title", "sources", "records", "quarantined", "out_of_scope"}
-    return dict(located.value)
-
-
-def frame(rows: list[dict[str, Any]], columns: list[str]) -> pl.DataFrame:
-    """Rows of an example with every column that the contract uses; what a row leaves out is null."""
-    foreign = {name for row in rows for name in row} - set(columns)
-    assert not foreign, f"the contract does not use {sorted(foreign)}"
-    return pl.DataFrame({name: [row.get(name) for row in rows] for name in columns})
-
-
-def only_entity(connector: Connector) -> Any:
-    (contract,) = connector.definition.entities.values()
-    return contract
-
-
 @pytest.mark.parametrize("folder", CONNECTORS, ids=lambda folder: folder.name)
 def test_every_connector_is_sound_and_names_only_columns_of_its_systems(folder: Path) -> None:
     assert load_connector(folder, columns()).definition.name == folder.name
 
 
 @pytest.mark.parametrize("folder", CONNECTORS, ids=lambda folder: folder.name)
+def test_every_release_is_what_was_published(folder: Path) -> None:
+    for version in released_versions(folder):
+        assert load_release(folder / "releases" / f"{version}.json").definition.version == version
+
+
+@pytest.mark.parametrize("folder", CONNECTORS, ids=lambda folder: folder.name)
 def test_every_connector_has_examples_of_success_and_of_quarantine(folder: Path) -> None:
-    examples = [read(path) for path in EXAMPLES if path.is_relative_to(folder)]
-    assert any(example["records"] for example in examples)
-    assert any(example["quarantined"] for example in examples)
+    connector = load_connector(folder)
+    documents = [example_of(path, connector).document for path in EXAMPLES if path.is_relative_to(folder)]
+    assert any(document.records for document in documents)
+    assert any(document.quarantined for document in documents)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.parent.name}/{path.stem}")
 def test_an_example_holds(path: Path) -> None:
-    example, connector = read(path), load_connector(path.parent.parent)
-    contract = only_entity(connector)
-    frames = {alias: frame(example["sources"][alias], columns) for alias, columns in used_columns(contract).items()}
-    result = normalise_desired(contract, connector.tables, frames)
-    assert result.records.to_dicts() == example["records"]
-    assert result.quarantined.to_dicts() == example["quarantined"]
-    assert result.out_of_scope == example["out_of_scope"]
+    connector = load_connector(path.parent.parent)
+    example = example_of(path, connector)
+    assert faults(example, outcome(example, connector)) == ()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.parent.name}/{path.stem}")
 def test_what_an_example_desires_is_what_the_target_would_then_show(path: Path) -> None:
     connector = load_connector(path.parent.parent)
-    contract = only_entity(connector)
-    frames = {alias: frame(read(path)["sources"][alias], columns) for alias, columns in used_columns(contract).items()}
-    desired = normalise_desired(contract, connector.tables, frames).records
+    example = example_of(path, connector)
+    desired = outcome(example, connector).records.select("key", *example.contract.fields).sort("key")
     shown = desired.drop("key").with_columns(target_id=pl.lit("c-1"))
-    assert normalise_existing(contract, shown).records.drop("target_id").equals(desired)
+    existing = normalise_existing(example.contract, shown).records.sort("key")
+    assert existing.select(desired.columns).equals(desired)
+
+
+def test_the_worked_example_is_sound_and_its_example_holds(worked: Path) -> None:
+    connector = load_connector(worked, worked_example.COLUMNS)
+    example = example_of(worked / "examples" / "student.yaml", connector)
+    assert example.document.records
+    assert example.document.quarantined
+    assert faults(example, outcome(example, connector)) == ()
+
+
+def test_an_example_that_does_not_hold_is_told(worked: Path) -> None:
+    connector = load_connector(worked)
+    path = worked / "examples" / "student.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("out_of_scope: 0", "out_of_scope: 3").replace("Ana De", "Ana de"), encoding="utf-8")
+    example = example_of(path, connector)
+    told = faults(example, outcome(example, connector))
+    assert [sentence.partition(": ")[2][:24] for sentence in told] == [
+        "there is no record key: ",
+        "there is a record too ma",
+        "out of scope are 0 recor",
+    ]
+
+
+def test_examples_use_every_source_that_their_contract_uses() -> None:
+    for example in examples():
+        assert example.document.sources.keys() == columns_used(example.contract).keys(), example.file

@@ -11,12 +11,16 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from shared.contract import columnar, model
+from shared.contract import columnar, language_document, model, transforms, worked_example
+from shared.contract.examples import ExampleDocument
+from shared.contract.parts import parts
 from shared.contract.positions import read_yaml
+from shared.contract.protected import ProtectedRecord
 from shared.contract.schema import schema_text
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "docs" / "schemas" / "connector.schema.json"
+DOCUMENT = ROOT / "docs" / "connector-language.md"
 
 
 def test_the_published_schema_is_current() -> None:
@@ -44,9 +48,42 @@ def test_everything_in_the_language_is_described() -> None:
     assert silent == []
 
 
+def test_the_published_document_is_current() -> None:
+    told = "out of date; run: python -m shared.contract.language_document > docs/connector-language.md"
+    assert DOCUMENT.read_text(encoding="utf-8") == language_document.render_markdown(), told
+
+
+def test_the_document_tells_every_clause_with_its_meaning() -> None:
+    sections = {
+        section.partition("\n")[0]: section for section in DOCUMENT.read_text(encoding="utf-8").split("\n### ")[1:]
+    }
+    schemas = [kind.model_json_schema() for kind in (model.ConnectorDefinition, ProtectedRecord, ExampleDocument)]
+    for schema in schemas:
+        for name, part in {schema["title"]: schema, **schema["$defs"]}.items():
+            for clause in part["properties"]:
+                (row,) = [line for line in sections[name].splitlines() if line.startswith(f"| `{clause}` |")]
+                cells = [cell.strip() for cell in row.replace("\\|", "").strip("|").split("|")]
+                assert len(cells) == 4, row
+                assert all(cells), row
+    for word in (*get_args(model.NamedStep), *get_args(model.Format)):
+        assert f"`{word}`" in sections["NamedStep"] + sections["Format"], word
+
+
+def test_the_worked_example_uses_every_part_of_the_language_but_joins_and_memberships() -> None:
+    definition = read_yaml(worked_example.FILES["connector.yaml"], "connector.yaml").value
+    used = {type(part).__name__ for _, part in parts(model.ConnectorDefinition.model_validate(definition))}
+    schema = model.ConnectorDefinition.model_json_schema()
+    assert schema["$defs"].keys() - used == {"ColumnRef", "DefaultValue", "Join", "JoinOn", "Membership"} - used
+
+
+def test_the_document_names_what_a_transform_may_import() -> None:
+    text = " ".join(DOCUMENT.read_text(encoding="utf-8").split())
+    assert all(f"`{name}`" in text for name in transforms.MODULES_ALLOWED)
+
+
 def test_every_step_and_every_form_has_a_meaning() -> None:
     text = pl.DataFrame({"text": ["1"]})
-    for step in get_args(model.Step):
+    for step in get_args(model.NamedStep):
         assert text.select(columnar.stepped(pl.col("text"), [step])).item() == "1"
     for form in get_args(model.Format):
         assert text.select(columnar.formatted(pl.col("text"), form)).dtypes == [columnar.value_type(form)]

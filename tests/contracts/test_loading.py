@@ -68,19 +68,19 @@ PLACE = "▸"  # stands in the text below where the problem must point to
             "steps: [upper]",
             "steps: [▸shout]",
             "entities.users.fields.role.steps.0: Input should be 'trim', "
-            "'collapse_whitespace', 'nfc', 'lower', 'upper', 'digits' or 'strip_country_code' "
-            "(found 'shout'); correct it",
+            "'collapse_whitespace', 'nfc', 'lower', 'upper', 'digits', 'strip_country_code', 'unescape_html' or "
+            "'proper_name' (found 'shout'); correct it",
         ),
         (
             "format: email",
             "format: ▸mail",
             "entities.users.fields.mail.format: Input should be 'text', 'email', 'e164', "
-            "'boolean' or 'date' (found 'mail'); correct it",
+            "'boolean', 'date', 'integer', 'grade' or 'enum' (found 'mail'); correct it",
         ),
         (
             "{from: [person.id]}",
             "▸{}",
-            "entities.users.fields.id: a field has exactly one of `from` and `constant`; correct it",
+            "entities.users.fields.id: a field has exactly one of `from`, `constant`, `concat` and `cases`; correct it",
         ),
         (
             "{constant: true, format: boolean}",
@@ -91,7 +91,7 @@ PLACE = "▸"  # stands in the text below where the problem must point to
         (
             "{from: [job.code], steps: [upper], map: roles}",
             "▸{from: [job.code], unmapped: block}",
-            "entities.users.fields.role: `unmapped` says something only beside `map`; correct it",
+            "entities.users.fields.role: `unmapped` says something only beside `map` or `lookup`; correct it",
         ),
         (
             "{from: [person.mail], format: email}",
@@ -103,14 +103,13 @@ PLACE = "▸"  # stands in the text below where the problem must point to
             "{ladder: suspend, suspended: {active: false}}",
             "▸{ladder: suspend}",
             "entities.users.removal: `suspended` names the "
-            "field values of a suspended record exactly when the ladder is suspend; correct it",
+            "field values of a suspended record exactly when the ladder reaches suspend; correct it",
         ),
         (
             "order: [{column: seq}]",
             "order: [{column: seq}]\n        where: [▸{column: seq, in: [1], is_blank: true}]",
             "entities.users.joins.0.where.0: a condition has 2 comparisons; give exactly one of "
-            "in, not_in, equals, is_blank, "
-            "is_not_blank; correct it",
+            "in, not_in, equals, starts_with, matches, in_table, is_blank, is_not_blank; correct it",
         ),
         ("[person.mail]", "[▸persons.mail]", "there is no source 'persons'; the sources are job, person"),
         ("[person.mail]", "[person.mail, ▸person.email]", "hr people has no column 'email'; the columns are id, mail"),

@@ -11,9 +11,10 @@ from shared.bus.topology import CONSUMERS, SERVICES, matches, stream_of
 from shared.events import commands, facts
 from shared.events.publications import PUBLISHES, Publication
 from shared.events.registry import EVENTS
-from shared.plan.document import header_subject, page_subject
+from shared.plan.document import header_subject, index_subject, page_subject
 from shared.records.subjects import BATCH_TYPE, batch_subject, snapshot_read_subject
 from shared.run.active import active_subject
+from shared.run.declared import declared_subject
 from shared.run.state import state_subject
 
 MAY_PUBLISH = {row.name: row.publishes for row in SERVICES}
@@ -58,8 +59,10 @@ def test_consumer_brings_nothing_that_its_service_does_not_route(service: str) -
     [
         ("aether.run.state.v1", state_subject("r")),
         ("aether.connector.active.v1", active_subject("c")),
+        ("aether.connector.declared.v1", declared_subject("c")),
         ("aether.plan.v1", header_subject("r")),
         ("aether.plan.page.v1", page_subject("r", "users", 1, 2)),
+        ("aether.plan.index.v1", index_subject("r", "users", 1, 2)),
         ("aether.extract.read.v1", commands.read_side_subject("r", "source", "users")),
         ("aether.diff.partition.v1", commands.diff_partition_subject("r", 3)),
         ("aether.plan.draft.v1", commands.draft_plan_subject("r")),
@@ -69,6 +72,7 @@ def test_consumer_brings_nothing_that_its_service_does_not_route(service: str) -
         ("aether.target.fenced.v1", facts.fence_subject("t")),
         ("aether.snapshot.read.v1", snapshot_read_subject(run="r", side="source", entity="users")),
         (BATCH_TYPE, batch_subject(run="r", side="source", entity="users", attempt="a", partition="0")),
+        (BATCH_TYPE, batch_subject(run="r", side="residue", entity="users", attempt="a", partition="0-absent")),
     ],
 )
 def test_addresses_are_those_that_the_subject_functions_make(event_type: str, subject: str) -> None:
