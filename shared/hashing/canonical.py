@@ -2,6 +2,10 @@
 
 Everything that is hashed, committed to or signed passes through here, on every town of the road. It never repairs a
 value: what has no exact canonical form is refused, with the JSON pointer (RFC 6901) of the first offender.
+
+Two writers stand behind it. The reference writer knows all of RFC 8785 and is pure Python; orjson is twenty times as
+quick and writes the same bytes for values without floats and with ASCII keys, which is nearly all that we hash. Which
+one writes shows in no byte.
 """
 
 from __future__ import annotations
@@ -9,12 +13,21 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+from collections.abc import Collection
 from typing import Any, cast
 
+import orjson
 import rfc8785
 
 INTEGER_MAX = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (I-JSON, RFC 7493 section 2.2); below 0 likewise."""
+
+_QUICK = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+_NESTING_MAX = 16
+"""Levels that are looked through for the quick writing; what is nested deeper goes the slow way."""
+
+_PLAIN: frozenset[type] = frozenset({str, int, bool, type(None)})
+"""Scalars that both writers write alike. Exactly these types: a subclass may have another notion of its text."""
 
 
 class CanonicalJsonError(ValueError):
@@ -31,6 +44,50 @@ def canonical_json(value: object) -> bytes:
     Raises `CanonicalJsonError` for floats that are not finite, integers beyond `INTEGER_MAX`, keys that are no
     strings, text that is not Unicode, and types that JSON does not have.
     """
+    kind = type(value)
+    if kind is str or kind in _PLAIN or _is_plain(value, _NESTING_MAX):
+        try:  # `canonical_json_of_plain`, without the price of a call: this is done several times for each change
+            return orjson.dumps(value, option=_QUICK)
+        except orjson.JSONEncodeError:
+            pass
+    return _by_reference(value)
+
+
+def canonical_json_of_plain(value: object) -> bytes:
+    """The same bytes, for a caller that has built the value itself of ASCII keys, text, int, bool and None.
+
+    It is not looked through again: a float in it would be written in another form, or as null. Refuses as
+    `canonical_json` does.
+    """
+    try:
+        return orjson.dumps(value, option=_QUICK)
+    except orjson.JSONEncodeError:
+        return _by_reference(value)  # which says where the fault is
+
+
+def _is_plain(value: object, nesting_left: int) -> bool:
+    """Whether orjson writes the value, which is no scalar, as RFC 8785 asks.
+
+    Not with floats: it writes 1.0 where the RFC has 1, and null for what is not finite. Not with other keys than ASCII:
+    it sorts by code point, the RFC by UTF-16 unit.
+    """
+    if not nesting_left:
+        return False
+    if type(value) is dict:
+        if value and (set(map(type, value)) != {str} or not "".join(value).isascii()):
+            return False
+        inner: Collection[object] = value.values()
+    elif type(value) is list or type(value) is tuple:
+        inner = value
+    else:
+        return False
+    # Most containers hold scalars only; one look at all their types is quicker than a call for each.
+    return set(map(type, inner)) <= _PLAIN or all(
+        type(one) in _PLAIN or _is_plain(one, nesting_left - 1) for one in inner
+    )
+
+
+def _by_reference(value: object) -> bytes:
     try:
         return rfc8785.dumps(cast(Any, value))
     except RecursionError as error:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
 from shared.events.model import Document
-from shared.hashing.canonical import canonical_json, sha256_hex
-from shared.hashing.commitment import commit
+from shared.hashing.canonical import canonical_json_of_plain, sha256_hex
+from shared.hashing.commitment import commit, committer
 from shared.ports.wire import ChangeVerb, Value
 
 
@@ -45,6 +46,10 @@ class Cause(StrEnum):
     CONTRACT_CHANGE = "contract_change"
     SCOPE_CHANGE = "scope_change"
     EXPIRY = "expiry"
+
+
+Mark = Literal["deferred"]
+"""What a reviewer should know of a change from earlier runs: `deferred`, it was left out of an approval before."""
 
 
 class FieldChange(Document):
@@ -90,17 +95,36 @@ class Change(Document):
     """Key of this record's commitments, hex. It travels with the page, never with the audit log."""
     wave: int = Field(ge=1)
     """Order of execution; destructive changes stand in the last wave."""
+    marks: tuple[Mark, ...] = ()
+    """For the reviewer only: marks are part of no digest of the plan and change nothing."""
+
+
+class Aside(Document):
+    """A change that the comparison found and left out of the plan, and why. It is shown and never carried out."""
+
+    entity: str
+    key: str
+    """Our key of the record."""
+    target_id: str | None
+    change_class: ChangeClass
+    """What it would have been."""
+    fields: tuple[str, ...]
+    """Names of the fields that would have changed."""
+    code: str
+    """Code of the catalogue: why it was left out."""
+    commitment_key: str | None = None
+    """Key of this record's commitments, hex, as on a change. Without one the record's key is in no digest."""
 
 
 def change_id_of(*, target: str, entity: str, key: str, change_class: ChangeClass, after_commitment: str) -> str:
     """The identity of a change: equal intentions have equal ids, whatever the run."""
     return sha256_hex(
-        canonical_json(
+        canonical_json_of_plain(
             {
                 "target": target,
                 "entity": entity,
                 "key": key,
-                "class": change_class.value,
+                "class": change_class,
                 "after": after_commitment,
             }
         )
@@ -115,24 +139,28 @@ def state_commitment(commitment_key: bytes, values: Mapping[str, Value]) -> str:
 def leaf_of(change: Change) -> bytes:
     """The change as it enters the plan's digest: personal values replaced by commitments under the record's key.
 
-    Canonical JSON. Anybody who holds the page can compute it; who holds only the digest learns no value.
+    Canonical JSON. Anybody who holds the page can compute it; who holds only the digest learns no value. Marks are
+    not in it.
     """
-    key = bytes.fromhex(change.commitment_key)
-    return canonical_json(
+    commitment_to = committer(bytes.fromhex(change.commitment_key))
+    nothing = ""  # what every field of a create was before; committed to once, and only where it is needed
+    return canonical_json_of_plain(
         {
             "change_id": change.change_id,
             "target": change.target,
             "entity": change.entity,
-            "key": commit(key, change.key),
+            "key": commitment_to(change.key),
             "target_id": change.target_id,
-            "class": change.change_class.value,
+            "class": change.change_class,
             "verb": change.verb,
             "fields": [
                 {
                     "name": field.name,
-                    "before": commit(key, field.before),
-                    "after": commit(key, field.after),
-                    "cause": field.cause.value,
+                    "before": commitment_to(field.before)
+                    if field.before is not None
+                    else (nothing := nothing or commitment_to(None)),
+                    "after": commitment_to(field.after),
+                    "cause": field.cause,
                 }
                 for field in change.fields
             ],
@@ -140,8 +168,23 @@ def leaf_of(change: Change) -> bytes:
             "write": {
                 "method": change.write.method,
                 "path": change.write.path,
-                "body": commit(key, change.write.body),
+                "body": commitment_to(change.write.body),
             },
             "wave": change.wave,
+        }
+    )
+
+
+def aside_leaf_of(aside: Aside) -> bytes:
+    """What was left out as it enters the digest over all that was: the record's key replaced by a commitment."""
+    subject_key = None if aside.commitment_key is None else bytes.fromhex(aside.commitment_key)
+    return canonical_json_of_plain(
+        {
+            "entity": aside.entity,
+            "key": None if subject_key is None else commit(subject_key, aside.key),
+            "target_id": aside.target_id,
+            "class": aside.change_class,
+            "fields": aside.fields,
+            "code": aside.code,
         }
     )

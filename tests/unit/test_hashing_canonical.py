@@ -7,11 +7,20 @@ import math
 import struct
 from typing import Any
 
+import orjson
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.hashing.canonical import INTEGER_MAX, CanonicalJsonError, canonical_json, digest_of, sha256_hex
+from shared.hashing.canonical import (
+    INTEGER_MAX,
+    CanonicalJsonError,
+    canonical_json,
+    canonical_json_of_plain,
+    digest_of,
+    sha256_hex,
+)
 
 # Input and output of the RFC's reference test set, under its names there.
 REFERENCE: dict[str, tuple[str, str]] = {
@@ -152,6 +161,113 @@ def test_canonical_form_reads_back_equal_and_is_its_own_canonical_form(value: ob
     again = json.loads(once, parse_int=float)
     assert again == value
     assert canonical_json(again) == once
+
+
+# What is written quickly: no float, keys in ASCII. Texts are of all of Unicode.
+PLAIN_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-INTEGER_MAX, INTEGER_MAX)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.text(st.characters(max_codepoint=127)), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON_VALUES | PLAIN_VALUES)
+def test_canonical_form_is_that_of_the_reference_writer(value: Any) -> None:
+    assert canonical_json(value) == rfc8785.dumps(value)
+
+
+@given(PLAIN_VALUES)
+def test_plain_values_have_the_form_that_the_standard_library_gives_them(value: object) -> None:
+    # For keys in ASCII its order is the RFC's, and so are its escapes; it shares no code with either writer.
+    expected = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    assert canonical_json(value) == expected
+    assert canonical_json_of_plain(value) == expected
+
+
+@pytest.mark.parametrize("first", range(0, 0x110000, 0x10000))
+def test_every_character_is_written_as_the_reference_writer_does(first: int) -> None:
+    signs = [chr(number) for number in range(first, first + 0x10000) if not 0xD800 <= number <= 0xDFFF]
+    assert canonical_json(signs) == rfc8785.dumps(signs)
+    text = "".join(signs)
+    assert canonical_json(text) == rfc8785.dumps(text)
+    key = {text: text}
+    assert canonical_json(key) == rfc8785.dumps(key)
+
+
+def test_keys_are_sorted_by_utf_16_units_and_not_by_code_points() -> None:
+    # U+1F602 is the larger code point, and begins with the smaller unit (0xD83D).
+    assert canonical_json({"\ufb33": 1, "\U0001f602": 2}) == '{"\U0001f602":2,"\ufb33":1}'.encode()
+    assert canonical_json({"a\ufb33": 1, "a\U0001f602": 2, "b": 0}) == '{"a\U0001f602":2,"a\ufb33":1,"b":0}'.encode()
+
+
+class _Loud(str):
+    """A text whose own notion of itself must not leak into a digest."""
+
+    def __str__(self) -> str:
+        return "LOUD"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.0,
+        -0.0,
+        [1, 2.0],
+        {"a": (1, [{"b": 1e300}])},
+        {"é": 1},
+        {"a": [{"\u2028": 1}]},
+        _Loud("quiet"),
+        {_Loud("key"): 1},
+        [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]],
+    ],
+)
+def test_what_orjson_would_write_otherwise_goes_to_the_reference_writer(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = rfc8785.dumps(value)
+    monkeypatch.setattr(orjson, "dumps", lambda *_, **__: pytest.fail("written by orjson"))
+    assert canonical_json(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        None,
+        True,
+        -7,
+        {},
+        [],
+        {"a": None, "b": False},
+        {"changes": [{"key": "é", "fields": ({"name": "n", "after": 1},)}], "n": [[[["deep"]]]]},
+        ['\u2028\u0000\u001f\u007f\u0080\\"/\U0001f602'],
+    ],
+)
+def test_plain_values_do_not_wait_for_the_reference_writer(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = rfc8785.dumps(value)
+    monkeypatch.setattr(rfc8785, "dumps", lambda _: pytest.fail("written by the reference writer"))
+    assert canonical_json(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "words"),
+    [
+        ({"n": [INTEGER_MAX + 1]}, "/n/0", str(INTEGER_MAX)),
+        ({"n": -(2**70)}, "/n", "71 bits"),
+        ({"n": "\ud800"}, "/n", "surrogate"),
+        ({3: 1}, "", "keys must be strings"),
+        ([{1}], "/0", "a set"),
+    ],
+)
+def test_values_that_were_thought_plain_are_refused_alike(value: object, pointer: str, words: str) -> None:
+    with pytest.raises(CanonicalJsonError, match=words) as caught:
+        canonical_json_of_plain(value)
+    assert caught.value.pointer == pointer
 
 
 def test_order_of_keys_never_changes_the_digest() -> None:

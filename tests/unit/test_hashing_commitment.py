@@ -6,8 +6,11 @@ import hashlib
 import hmac
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.hashing.commitment import commit, is_commitment_to, subject_key
+from shared.hashing.canonical import CanonicalJsonError
+from shared.hashing.commitment import commit, committer, is_commitment_to, subject_key
 
 MASTER = bytes(range(32))
 SALT = bytes(range(32, 64))
@@ -17,6 +20,36 @@ def test_commitment_is_the_hmac_of_the_canonical_json() -> None:
     key = subject_key(MASTER, "staff:1001")
     expected = hmac.new(key, b'{"a":1,"b":"x"}', hashlib.sha256).hexdigest()
     assert commit(key, {"b": "x", "a": 1}) == f"hmac-sha256:{expected}"
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-1, 1) | st.text(st.characters(codec="utf-8"))
+
+
+@given(
+    key=st.binary(min_size=32, max_size=32),
+    values=st.lists(SCALARS | st.dictionaries(st.text(st.characters(codec="utf-8")), SCALARS), max_size=4),
+)
+def test_commitments_under_a_key_set_up_once_are_the_same(key: bytes, values: list[object]) -> None:
+    commitment_to = committer(key)
+    # Twice over: no commitment leaves anything behind for the next.
+    assert [commitment_to(value) for value in [*values, *values]] == [
+        commit(key, value) for value in [*values, *values]
+    ]
+
+
+@given(key=st.binary(min_size=32, max_size=32), text=st.text(st.characters(max_codepoint=127, min_codepoint=97)))
+def test_commitment_of_a_text_is_the_hmac_of_its_json(key: bytes, text: str) -> None:
+    expected = "hmac-sha256:" + hmac.new(key, f'"{text}"'.encode(), hashlib.sha256).hexdigest()
+    assert committer(key)(text) == expected
+    assert commit(key, text) == expected
+
+
+def test_a_value_that_is_refused_spoils_no_later_commitment() -> None:
+    key = subject_key(MASTER, "staff:1001")
+    commitment_to = committer(key)
+    with pytest.raises(CanonicalJsonError):
+        commitment_to("\ud800")
+    assert commitment_to("Sample Name") == commit(key, "Sample Name")
 
 
 def test_commitment_opens_only_with_its_key_and_value() -> None:
@@ -58,3 +91,6 @@ def test_short_keys_and_empty_subjects_are_refused() -> None:
         subject_key(MASTER, "")
     with pytest.raises(ValueError, match="subject key: 16 bytes, expected 32"):
         commit(MASTER[:16], 1)
+    for wrong in (MASTER[:31], MASTER + b"x", b""):
+        with pytest.raises(ValueError, match=f"subject key: {len(wrong)} bytes, expected 32"):
+            committer(wrong)

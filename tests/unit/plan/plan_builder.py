@@ -41,7 +41,8 @@ from shared.policy.approval import (
     payload_of,
     risk_of,
 )
-from shared.policy.guard import EntityFigures, GuardFigures, SourceFigures, guard
+from shared.policy.figures import EntityFigures, GuardFigures, SourceFigures
+from shared.policy.guard import guard
 from shared.policy.limits import DEFAULT_POLICY, Policy
 from shared.ports.wire import ChangeVerb, Record, Value
 from shared.records.certificate import EMPTY_CHAIN_SHA256, Certificate
@@ -179,7 +180,12 @@ def header(changes: Sequence[Change], **overrides: Any) -> PlanHeader:
     by_class = {
         name: number for name, number in sorted(Counter(one.change_class.value for one in changes).items()) if number
     }
-    guarded = GuardFigures(entities=(figures(changes=by_class),))
+    kept = [one for one in changes if one.change_class not in DESTRUCTIVE]
+    fields = Counter(field.name for one in kept if one.target_id is not None for field in one.fields)
+    emptied = sum(any(field.before is not None and field.after is None for field in one.fields) for one in kept)
+    guarded = GuardFigures(
+        entities=(figures(changes=by_class, null_outs=emptied, field_changes=dict(sorted(fields.items()))),)
+    )
     policy: Policy = overrides.pop("policy", DEFAULT_POLICY)
     verdict = guard(guarded, policy)
     made = PlanHeader(
