@@ -15,9 +15,10 @@ from shared.clock import from_text
 from shared.errors import AetherError, StopRun
 from shared.events.envelope import Undecodable, decode
 from shared.hashing.canonical import sha256_hex
-from shared.plan.change import Change, change_id_of, state_commitment
+from shared.plan.change import DESTRUCTIVE, Change, change_id_of, state_commitment
 from shared.plan.document import Plan, PlanPage, in_order, leaves_of, plan_digest_of
 from shared.policy.approval import Identities, PlanFacts, approvals_needed, check_approval, risk_of
+from shared.policy.figures import EntityFigures
 from shared.policy.guard import Level, guard
 from shared.run.state import RunState
 
@@ -111,18 +112,68 @@ def _examine_change(plan: Plan, change: Change) -> None:
 def _examine_figures(plan: Plan, changes: Sequence[Change]) -> None:
     """The guard judges figures, so these must be those of the changes that would be written."""
     header = plan.header
-    found = Counter((change.entity, change.change_class.value) for change in changes)
-    told = Counter(
-        {(one.entity, name): number for one in header.figures.entities for name, number in one.changes.items()}
-    )
     by_class = Counter(change.change_class.value for change in changes)
-    if +told != found or +Counter(header.changes_by_class) != by_class or header.changes != len(changes):
-        raise StopRun(
-            "APL_VERDICT_DIFFERS",
-            f"run {header.run}: the guard judged {told.total()} changes, the pages hold {len(changes)}, "
-            "or others by class; nothing is written",
-            run=header.run,
+    if +Counter(header.changes_by_class) != by_class or header.changes != len(changes):
+        raise _differs(header.run, f"the header tells of {header.changes} changes, the pages hold {len(changes)}")
+    by_entity: dict[str, list[Change]] = {one.entity: [] for one in header.figures.entities}
+    if len(by_entity) != len(header.figures.entities):
+        raise _differs(header.run, "the guard judged an entity twice")
+    for change in changes:
+        if change.entity not in by_entity:
+            raise _differs(header.run, f"the guard judged no changes of {change.entity}, the pages hold some")
+        by_entity[change.entity].append(change)
+    for figures in header.figures.entities:
+        for name, (told, found) in _countable(figures, by_entity[figures.entity]).items():
+            if told != found:
+                raise _differs(header.run, f"{figures.entity}: the guard judged {told} {name}, the pages hold {found}")
+        _examine_certificates(plan, figures, by_entity[figures.entity])
+
+
+def _countable(figures: EntityFigures, changes: Sequence[Change]) -> dict[str, tuple[int, int]]:
+    """Every figure that the changes show: as the guard judged it, and as it is counted here.
+
+    Cohorts and groups are not among them; the guard itself blocks when they do not add up to the changes by class.
+    """
+    kept = [change for change in changes if change.change_class not in DESTRUCTIVE]
+    by_class = Counter(change.change_class.value for change in changes)
+    by_field = Counter(
+        name for change in kept if change.target_id is not None for name in {field.name for field in change.fields}
+    )
+    emptied = [
+        change for change in kept if any(field.before is not None and field.after is None for field in change.fields)
+    ]
+    return {
+        "changes that empty a value": (figures.null_outs, len(emptied)),
+        **{
+            f"changes of class {name}": (figures.changes.get(name, 0), by_class[name])
+            for name in sorted({*figures.changes, *by_class})
+        },
+        **{
+            f"changes of field {name}": (figures.field_changes.get(name, 0), by_field[name])
+            for name in sorted({*figures.field_changes, *by_field})
+        },
+    }
+
+
+def _examine_certificates(plan: Plan, figures: EntityFigures, changes: Sequence[Change]) -> None:
+    """Removals need a certificate of every source of the entity, and of the target; the header must hold them."""
+    removals = sum(change.change_class in DESTRUCTIVE for change in changes)
+    if removals == 0:
+        return
+    header = plan.header
+    missing = [source.source for source in figures.sources if not source.is_certified]
+    given = sum(certificate.side == "source" for certificate in header.certificates)
+    if not figures.sources or missing or given < len(figures.sources):
+        raise _differs(
+            header.run,
+            f"{figures.entity}: {removals} removals, and of {len(figures.sources)} sources "
+            f"{', '.join(missing) or 'some'} have no certificate",
         )
+    if not any(
+        (one.side, one.connection, one.entity) == ("target", header.target, figures.entity)
+        for one in header.certificates
+    ):
+        raise _differs(header.run, f"{figures.entity}: {removals} removals, and the target has no certificate")
 
 
 def examine_approvals(state: RunState, plan: Plan, *, identities: Identities, now: datetime) -> None:
@@ -175,6 +226,10 @@ def examine_age(plan: Plan, *, target_serial: int, now: datetime) -> None:
             f"run {header.run}: another plan was applied to {header.target} since its records were read",
             run=header.run,
         )
+
+
+def _differs(run: str, what: str) -> StopRun:
+    return StopRun("APL_VERDICT_DIFFERS", f"run {run}: {what}; nothing is written", run=run)
 
 
 def _altered(run: str, what: str) -> StopRun:

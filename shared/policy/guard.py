@@ -2,258 +2,207 @@
 
 A pure function of figures, policy and history; the differ runs it before a plan is shown and the applier again before
 the first write, and both must come to the same bytes. An exception inside it is a BLOCK. Every check gives a line
-that holds number, limit, denominator and name, whether it trips or not.
+that holds number, limit, denominator and name; of cohorts, groups, fields and windows those that are not PASS and a
+summary (`shared.policy.scopes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Iterator
 
-from pydantic import Field
+from shared.policy.declared import declared_lines
+from shared.policy.figures import EntityFigures, GuardFigures, SourceFigures, UsualFigures
+from shared.policy.limits import REMOVALS, Policy, uncovered_classes
+from shared.policy.scopes import (
+    Judged,
+    cohort_lines,
+    contradictions,
+    field_lines,
+    group_lines,
+    judged,
+    run_lines,
+    window_lines,
+)
+from shared.policy.verdict import Level, Scope, Verdict, VerdictLine, limit_line, plain_line, worst
 
-from shared.events.model import Document
-from shared.hashing.canonical import digest_of
-from shared.policy.limits import Limit, Policy
+__all__ = ["CERTIFIED_RUNS_MIN", "Level", "Verdict", "VerdictLine", "guard"]
 
-
-class Level(StrEnum):
-    """How bad it is, in rising order: pass, warn, hold (an override approval can release it), block (nothing can)."""
-
-    PASS = "PASS"  # noqa: S105 -- a level, not a password
-    WARN = "WARN"
-    HOLD = "HOLD"
-    BLOCK = "BLOCK"
-
-
-_ORDER = (Level.PASS, Level.WARN, Level.HOLD, Level.BLOCK)
-
-
-class SourceFigures(Document):
-    """What was read from one source, and what the last accepted run read from it."""
-
-    source: str
-    rows: int | None = Field(default=None, ge=0)
-    """Rows read; None when the read failed before a number was known."""
-    rows_accepted_last: int | None = Field(default=None, ge=0)
-    """Rows of the last run whose plan was accepted; None when there was none."""
-    is_certified: bool
-
-
-class EntityFigures(Document):
-    """The numbers of one entity of a plan."""
-
-    entity: str
-    sources: tuple[SourceFigures, ...]
-    is_target_certified: bool
-    live_managed: int | None = Field(default=None, ge=0)
-    """Live, managed, in-scope target records before the plan: the denominator. None when the target is not known."""
-    desired: int = Field(ge=0)
-    changes: dict[str, int]
-    """Planned changes by class."""
-    null_outs: int = Field(default=0, ge=0)
-    """Changes in which at least one value becomes empty, whatever their class."""
-    quarantined: int = Field(default=0, ge=0)
-    ambiguous: int = Field(default=0, ge=0)
-    """Records set aside because they match several target records, or several claim one key."""
-    removals_suppressed: int = Field(default=0, ge=0)
-    """Removals that would have been planned, had every source been certified."""
-
-
-class GuardFigures(Document):
-    """All that the guard looks at."""
-
-    entities: tuple[EntityFigures, ...]
-
-
-class VerdictLine(Document):
-    """One check and what it found."""
-
-    check: str
-    scope: str
-    """The entity, or entity and source, the line speaks of."""
-    level: Level
-    number: int | None
-    limit_count: int | None
-    limit_percent: float | None
-    denominator: int | None
-    code: str | None
-    """Code of the catalogue when the line is not PASS."""
-    text: str
-
-
-class Verdict(Document):
-    """The guard's answer."""
-
-    level: Level
-    lines: tuple[VerdictLine, ...]
-    policy_digest: str
-
-    @property
-    def digest(self) -> str:
-        """Digest of the whole verdict; approvals are bound to it."""
-        return digest_of(self.model_dump(mode="json"))
-
-    @property
-    def worst_lines(self) -> tuple[VerdictLine, ...]:
-        """The lines that made the level what it is; none for PASS."""
-        return tuple(line for line in self.lines if line.level == self.level and self.level is not Level.PASS)
+CERTIFIED_RUNS_MIN = 2
+"""Certified runs there must have been before anything is removed."""
 
 
 def guard(figures: GuardFigures, policy: Policy) -> Verdict:
     """The verdict over a plan's figures."""
     try:
-        lines = tuple(line for entity in figures.entities for line in _lines_of(entity, policy))
+        lines = tuple(_lines_of(figures, policy))
     except Exception as error:  # noqa: BLE001 -- whatever fails in here must block, not pass
-        lines = (
-            VerdictLine(
-                check="guard",
-                scope="run",
-                level=Level.BLOCK,
-                number=None,
-                limit_count=None,
-                limit_percent=None,
-                denominator=None,
-                code="GRD_FAILED",
-                text=f"the guard failed with {type(error).__name__}; nothing may be applied",
-            ),
-        )
-    level = max((line.level for line in lines), key=_ORDER.index, default=Level.PASS)
-    return Verdict(level=level, lines=lines, policy_digest=policy.digest)
+        text = f"the guard failed with {type(error).__name__}; nothing may be applied"
+        lines = (plain_line("guard", Scope("run"), Level.BLOCK, code="GRD_FAILED", text=text),)
+    return Verdict(level=worst(line.level for line in lines), lines=lines, policy_digest=policy.digest)
 
 
-def _lines_of(entity: EntityFigures, policy: Policy) -> list[VerdictLine]:
-    lines = [line for source in entity.sources for line in _source_lines(entity.entity, source, policy)]
-    lines.append(_target_line(entity))
-    for change_class, limit in policy.classes.items():
-        number = entity.changes.get(change_class, 0)
-        lines.append(_limit_line(change_class, entity.entity, number, entity.live_managed, limit))
-    uncovered = sorted(set(entity.changes) - set(policy.classes))
-    if uncovered:
-        raise ValueError(f"no limit covers changes of class {', '.join(uncovered)}")
-    lines.append(_limit_line("value_emptied", entity.entity, entity.null_outs, entity.live_managed, policy.null_out))
-    read = entity.desired + entity.quarantined
-    lines.append(
-        _limit_line("quarantined", entity.entity, entity.quarantined, read, policy.quarantine, code="GRD_QUARANTINE")
+def _lines_of(figures: GuardFigures, policy: Policy) -> Iterator[VerdictLine]:
+    entities = [judged(one, policy) for one in figures.entities]
+    uncovered = sorted({name for one in figures.entities for name in one.changes} & set(uncovered_classes(policy)))
+    unknown = sorted({name for one in figures.entities for name in one.changes} - set(policy.classes))
+    if uncovered or unknown:
+        raise ValueError(f"no limit covers changes of class {', '.join([*uncovered, *unknown])}")
+    for entity in entities:
+        yield from _entity_lines(entity)
+    yield from run_lines(entities, policy)
+
+
+def _entity_lines(entity: Judged) -> Iterator[VerdictLine]:
+    figures, policy = entity.figures, entity.policy
+    for source in figures.sources:
+        yield from _source_lines(figures, source, policy)
+    yield _target_line(figures)
+    yield from _contradiction_lines(figures)
+    yield _removals_line(figures)
+    yield from declared_lines(figures)
+    yield from _class_lines(entity)
+    # A change of class null_out is one that empties a value, so what is declared of it is out of this number too.
+    emptied = max(0, figures.null_outs - entity.coverage.covered.get("null_out", 0))
+    yield limit_line(
+        "value_emptied",
+        _scope_of(figures, "value_emptied"),
+        number=emptied,
+        denominator=entity.denominator,
+        limit=policy.null_out,
     )
-    lines.append(
-        _limit_line("ambiguous", entity.entity, entity.ambiguous, read, policy.ambiguous, code="GRD_QUARANTINE")
+    read = figures.desired + figures.quarantined
+    yield limit_line(
+        "quarantined",
+        _scope_of(figures, "quarantined"),
+        number=figures.quarantined,
+        denominator=read,
+        limit=policy.quarantine,
+        code="GRD_QUARANTINE",
     )
-    return lines
+    # These two of what is desired, not of what was read: more rows in quarantine would make the same number look less.
+    yield limit_line(
+        "unmapped",
+        _scope_of(figures, "unmapped"),
+        number=figures.unmapped,
+        denominator=figures.desired,
+        limit=policy.unmapped,
+        code="GRD_QUARANTINE",
+    )
+    yield limit_line(
+        "ambiguous",
+        _scope_of(figures, "ambiguous"),
+        number=figures.ambiguous,
+        denominator=figures.desired,
+        limit=policy.ambiguous,
+        code="GRD_QUARANTINE",
+    )
+    yield from field_lines(entity)
+    yield from cohort_lines(entity)
+    yield from group_lines(entity)
+    yield from window_lines(entity)
 
 
-def _source_lines(entity: str, source: SourceFigures, policy: Policy) -> list[VerdictLine]:
-    scope = f"{entity} from {source.source}"
-    lines = []
-    if not source.is_certified:
-        lines.append(
-            _line(
-                "certificate",
-                scope,
-                Level.WARN,
-                code="GRD_NO_CERTIFICATE",
-                text=f"{scope}: the read has no certificate; removals are left out of this plan",
-            )
-        )
+def _class_lines(entity: Judged) -> Iterator[VerdictLine]:
+    for check, limit in entity.limits.items():
+        number, scope = entity.numbers[check], _scope_of(entity.figures, check)
+        if entity.is_unlimited(check):
+            text = f"{check}: {number:,} {scope.name}, no limit: nothing was ever applied here (onboarding)"
+            yield plain_line(check, scope, Level.PASS, number=number, denominator=entity.denominator, text=text)
+        else:
+            yield limit_line(check, scope, number=number, denominator=entity.denominator, limit=limit)
+
+
+def _source_lines(entity: EntityFigures, source: SourceFigures, policy: Policy) -> Iterator[VerdictLine]:
+    name = f"{entity.entity} from {source.source}"
+    scope = Scope(name)
+    if source.is_certified:
+        yield plain_line("certificate", scope, Level.PASS, text=f"{name}: the read is certified complete")
     else:
-        lines.append(_line("certificate", scope, Level.PASS, text=f"{scope}: the read is certified complete"))
+        yield plain_line(
+            "certificate",
+            scope,
+            Level.WARN,
+            code="GRD_NO_CERTIFICATE",
+            text=f"{name}: the read has no certificate; removals are left out of this plan",
+        )
     rows, last = source.rows, source.rows_accepted_last
     if rows is None:
-        return lines
+        return
     if rows == 0 and (last is None or last > 0):
-        before = "no run was accepted before" if last is None else f"the last accepted run read {last}"
-        lines.append(
-            _line(
-                "source_zero",
-                scope,
-                Level.BLOCK,
-                number=0,
-                denominator=last,
-                code="GRD_SOURCE_ZERO",
-                text=f"{scope}: 0 rows; {before}",
-            )
+        before = "no run was accepted before" if last is None else f"the last accepted run read {last:,}"
+        yield plain_line(
+            "source_zero",
+            scope,
+            Level.BLOCK,
+            number=0,
+            denominator=last,
+            code="GRD_SOURCE_ZERO",
+            text=f"{name}: 0 rows; {before}",
         )
-        return lines
+        return
     if last is None or last == 0:
-        lines.append(
-            _line("source_fell", scope, Level.PASS, number=rows, text=f"{scope}: {rows} rows; nothing to compare")
-        )
-        return lines
-    fell = max(0, last - rows)
-    lines.append(_limit_line("source_fell", scope, fell, last, policy.source_fell, code="GRD_SOURCE_FELL"))
-    grew = max(0, rows - last)
-    lines.append(_limit_line("source_grew", scope, grew, last, policy.source_grew, code="GRD_SOURCE_GREW"))
-    return lines
+        text = f"{name}: {rows:,} rows; nothing to compare"
+        yield plain_line("source_fell", scope, Level.PASS, number=rows, text=text)
+        return
+    for check, number, limit, code in (
+        ("source_fell", max(0, last - rows), policy.source_fell, "GRD_SOURCE_FELL"),
+        ("source_grew", max(0, rows - last), policy.source_grew, "GRD_SOURCE_GREW"),
+    ):
+        measured = Scope(name, usual=_usual_of(entity, check))
+        yield limit_line(check, measured, number=number, denominator=last, limit=limit, code=code)
 
 
-def _target_line(entity: EntityFigures) -> VerdictLine:
-    if entity.live_managed is None or not entity.is_target_certified:
-        return _line(
+def _target_line(figures: EntityFigures) -> VerdictLine:
+    scope = Scope(figures.entity)
+    if figures.live_managed is None or not figures.is_target_certified:
+        return plain_line(
             "target",
-            entity.entity,
+            scope,
             Level.BLOCK,
             code="GRD_TARGET_UNKNOWN",
-            text=f"{entity.entity}: the target's present state is not certified, so no limit can be measured",
+            text=f"{figures.entity}: the target's present state is not certified, so no limit can be measured",
         )
-    return _line(
+    return plain_line(
         "target",
-        entity.entity,
-        Level.PASS,
-        number=entity.live_managed,
-        text=f"{entity.entity}: {entity.live_managed} live managed records in the target",
-    )
-
-
-def _limit_line(
-    check: str, scope: str, number: int, denominator: int | None, limit: Limit, *, code: str = "GRD_LIMIT"
-) -> VerdictLine:
-    level = Level.PASS
-    if denominator is None:
-        if number > 0:
-            level = Level.BLOCK
-    elif limit.is_tripped(number, denominator):
-        level = Level.HOLD
-    elif limit.is_warned(number, denominator):
-        level = Level.WARN
-    of_text = "of an unknown number of" if denominator is None else f"of {denominator:,}"
-    percent = number * 100 / denominator if denominator else 0.0
-    share = f" ({percent:.1f} %)" if percent >= 0.05 else ""
-    return _line(
-        check,
         scope,
-        level,
-        number=number,
-        denominator=denominator,
-        limit=limit,
-        code=None if level is Level.PASS else code,
-        text=f"{check}: {number:,} {of_text} {scope}{share}, {limit.in_words()}",
+        Level.PASS,
+        number=figures.live_managed,
+        text=f"{figures.entity}: {figures.live_managed:,} live managed records in the target",
     )
 
 
-def _line(
-    check: str,
-    scope: str,
-    level: Level,
-    *,
-    text: str,
-    number: int | None = None,
-    denominator: int | None = None,
-    limit: Limit | None = None,
-    code: str | None = None,
-) -> VerdictLine:
-    return VerdictLine(
-        check=check,
-        scope=scope,
-        level=level,
-        number=number,
-        limit_count=limit.count if limit else None,
-        limit_percent=limit.percent if limit else None,
-        denominator=denominator,
-        code=code,
-        text=text,
-    )
+def _contradiction_lines(figures: EntityFigures) -> Iterator[VerdictLine]:
+    found = list(contradictions(figures))
+    if found:
+        more = f"; and {len(found) - 1:,} more" if len(found) > 1 else ""
+        yield plain_line(
+            "figures",
+            Scope(figures.entity),
+            Level.BLOCK,
+            code="GRD_FAILED",
+            text=f"{figures.entity}: the figures contradict themselves, so nothing can be judged: {found[0]}{more}",
+        )
 
 
-def changes_by_class(changes: Mapping[str, int]) -> dict[str, int]:
-    """The counts without the classes that did not occur, in name order."""
-    return {name: changes[name] for name in sorted(changes) if changes[name] > 0}
+def _removals_line(figures: EntityFigures) -> VerdictLine:
+    """Whether there are removals that may not be in a plan at all; the comparison should have left them aside."""
+    scope = Scope(figures.entity)
+    number = sum(figures.changes.get(name, 0) for name in REMOVALS)
+    told = f"{figures.entity}: {number:,} removals planned"
+    if number > 0 and not all(source.is_certified for source in figures.sources):
+        text = f"{told} while a source has no certificate; there must be none"
+        return plain_line("removals", scope, Level.BLOCK, number=number, code="GRD_NO_CERTIFICATE", text=text)
+    runs = figures.certified_runs
+    if number > 0 and runs is not None and runs < CERTIFIED_RUNS_MIN:
+        text = f"{told} after {runs} certified runs; there must be none before {CERTIFIED_RUNS_MIN}"
+        return plain_line("removals", scope, Level.BLOCK, number=number, code="GRD_ONBOARDING", text=text)
+    suppressed = f", {figures.removals_suppressed:,} left out" if figures.removals_suppressed else ""
+    return plain_line("removals", scope, Level.PASS, number=number, text=told + suppressed)
+
+
+def _scope_of(figures: EntityFigures, check: str) -> Scope:
+    return Scope(figures.entity, usual=_usual_of(figures, check))
+
+
+def _usual_of(figures: EntityFigures, check: str) -> UsualFigures | None:
+    return next((one for one in figures.usual if one.check == check), None)

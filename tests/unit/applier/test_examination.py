@@ -25,8 +25,10 @@ from shared.hashing.canonical import sha256_hex
 from shared.plan.change import Change, ChangeClass, FieldChange
 from shared.plan.document import Plan, PlanPage, in_order, leaves_of, plan_digest_of
 from shared.policy.approval import SignedApproval
-from shared.policy.guard import guard
-from shared.policy.limits import Limit, policy_with
+from shared.policy.figures import GuardFigures
+from shared.policy.guard import Level, guard
+from shared.policy.limits import DEFAULT_POLICY, Limit, policy_with
+from shared.records.certificate import Certificate
 from shared.run.state import RunState
 from shared.run.states import RunStatus
 from tests.unit.plan.plan_builder import (
@@ -36,6 +38,7 @@ from tests.unit.plan.plan_builder import (
     OTHER_RUN,
     RUN,
     approval,
+    certificate,
     change,
     figures,
     header,
@@ -44,6 +47,7 @@ from tests.unit.plan.plan_builder import (
     summary,
 )
 
+DELETES = policy_with({"delete": Limit(count=25)})
 CHANGES = [change(n) for n in range(1, 6)]
 CUT = cut(in_order(CHANGES), run=RUN, entity=ENTITY, partition=0) + cut(
     [change(9, ChangeClass.SUSPEND)], run=RUN, entity=ENTITY, partition=1
@@ -122,10 +126,10 @@ def test_approved_plan_passes() -> None:
     examine_plan(PLAN, ALL, run_state(RunStatus.APPROVED, of=PLAN))
 
 
-def resealed(changes: list[Change], **overrides: object) -> tuple[Plan, RunState]:
+def resealed(of: list[Change], **overrides: object) -> tuple[Plan, RunState]:
     """A plan whose digest is right for what it holds, and a run that names it: everything but what is under test."""
-    head = header(changes).model_copy(update=overrides)
-    made = plan(changes).model_copy(update={"header": head, "plan_digest": plan_digest_of(head, leaves_of(changes))})
+    head = header(of).model_copy(update=overrides)
+    made = plan(of).model_copy(update={"header": head, "plan_digest": plan_digest_of(head, leaves_of(of))})
     return made, run_state(RunStatus.APPROVED, plan=summary(made))
 
 
@@ -167,8 +171,8 @@ def test_verdict_that_the_guard_does_not_give_is_refused() -> None:
 
 
 def test_plan_that_the_guard_blocks_is_refused_however_well_approved() -> None:
-    blocked = figures(changes={"update": 5, "suspend": 1}, is_target_certified=False, live_managed=None)
-    guarded = header(ALL).figures.model_copy(update={"entities": (blocked,)})
+    blocked = header(ALL).figures.entities[0].model_copy(update={"is_target_certified": False, "live_managed": None})
+    guarded = GuardFigures(entities=(blocked,))
     made, state = resealed(ALL, figures=guarded, verdict=guard(guarded, header(ALL).policy))
     assert "blocks" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
 
@@ -181,6 +185,116 @@ def test_figures_that_are_not_those_of_the_changes_are_refused() -> None:
         ALL, figures=guarded, verdict=guard(guarded, header(ALL).policy), changes_by_class={"update": 1}
     )
     refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS")
+
+
+def judged(of: list[Change], **told: Any) -> tuple[Plan, RunState]:
+    """A plan over these changes, with figures that say something else of them and the verdict that follows."""
+    one = header(of).figures.entities[0].model_copy(update=told)
+    guarded = GuardFigures(entities=(one,))
+    verdict = guard(guarded, DEFAULT_POLICY)
+    assert verdict.level is not Level.BLOCK  # else the guard would refuse it, not the recount
+    return resealed(of, figures=guarded, verdict=verdict)
+
+
+EMPTYING = change(11, ChangeClass.NULL_OUT, after={"email": None, "role": None})
+OF_ALL = [*ALL, change(10, ChangeClass.CREATE), EMPTYING, change(12, ChangeClass.ROLE_CHANGE, after={"role": "AIDE"})]
+
+
+def test_figures_that_are_those_of_the_changes_pass() -> None:
+    made, state = judged(OF_ALL)
+    (one,) = made.header.figures.entities
+    assert (one.null_outs, one.field_changes) == (1, {"first_name": 5, "email": 1, "role": 2})
+    examine_plan(made, OF_ALL, state)
+    # A class that is named and did not occur is no other figure.
+    made, state = judged(OF_ALL, changes={**one.changes, "rename": 0})
+    examine_plan(made, OF_ALL, state)
+
+
+@pytest.mark.parametrize(
+    ("told", "what"),
+    [
+        ({"null_outs": 0}, "the guard judged 0 changes that empty a value, the pages hold 1"),
+        ({"null_outs": 2}, "the guard judged 2 changes that empty a value, the pages hold 1"),
+        ({"field_changes": {"first_name": 5, "email": 1, "role": 1}}, "1 changes of field role, the pages hold 2"),
+        ({"field_changes": {"first_name": 5, "role": 2}}, "0 changes of field email, the pages hold 1"),
+        (
+            {"field_changes": {"first_name": 5, "email": 1, "role": 2, "active": 1}},
+            "1 changes of field active, the pages hold 0",
+        ),
+        (
+            {"changes": {"create": 1, "null_out": 1, "role_change": 1, "update": 5}},
+            "0 changes of class suspend, the pages hold 1",
+        ),
+        (
+            {"changes": {"create": 1, "null_out": 1, "role_change": 1, "update": 5, "suspend": 1, "rename": 1}},
+            "1 changes of class rename, the pages hold 0",
+        ),
+    ],
+)
+def test_figure_that_the_changes_do_not_show_is_refused(told: dict[str, Any], what: str) -> None:
+    made, state = judged(OF_ALL, **told)
+    assert what in refused(lambda: examine_plan(made, OF_ALL, state), "APL_VERDICT_DIFFERS").message
+
+
+def test_values_and_fields_of_removals_and_of_new_records_are_no_changes_of_fields() -> None:
+    removed = change(9, ChangeClass.SUSPEND, after={"active": None})
+    made, state = judged([removed, change(10, ChangeClass.CREATE)], null_outs=0, field_changes={})
+    examine_plan(made, [removed, change(10, ChangeClass.CREATE)], state)
+
+
+def test_changes_of_an_entity_that_nobody_judged_are_refused() -> None:
+    quiet = figures(changes={}).model_copy(update={"entity": "members"})
+    guarded = GuardFigures(entities=(quiet,))
+    made, state = resealed(ALL, figures=guarded, verdict=guard(guarded, DEFAULT_POLICY))
+    assert f"no changes of {ENTITY}" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
+
+
+def test_entity_that_was_judged_twice_is_refused() -> None:
+    one = header(ALL).figures.entities[0]
+    guarded = GuardFigures(entities=(one, one))
+    made, state = resealed(ALL, figures=guarded, verdict=guard(guarded, DEFAULT_POLICY))
+    assert "twice" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
+
+
+@pytest.mark.parametrize("told", [{"changes": 5}, {"changes_by_class": {"update": 6}}])
+def test_header_that_tells_of_other_changes_is_refused(told: dict[str, Any]) -> None:
+    made, state = resealed(ALL, **told)
+    assert "the pages hold 6" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
+
+
+@pytest.mark.parametrize(
+    "certificates",
+    [
+        (certificate(side="target"),),
+        (certificate(),),
+        (certificate(), certificate(side="target").model_copy(update={"entity": "assets"})),
+        (certificate(), certificate(side="target").model_copy(update={"connection": "hr"})),
+    ],
+)
+def test_removals_without_every_certificate_are_refused(certificates: tuple[Certificate, ...]) -> None:
+    """Whatever the figures say of a source, the header must hold the proof."""
+    made, state = resealed(ALL, certificates=certificates)
+    assert "1 removals" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
+
+
+def test_removals_that_no_source_asks_for_are_refused() -> None:
+    made, state = judged(ALL, sources=())
+    assert "of 0 sources" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
+
+
+def test_without_removals_no_certificate_is_asked_for() -> None:
+    made, state = resealed(CHANGES, certificates=())
+    examine_plan(made, CHANGES, state)
+
+
+def test_removals_of_a_source_that_is_not_certified_are_refused() -> None:
+    one = header(ALL).figures.entities[0]
+    uncertified = one.model_copy(update={"sources": (one.sources[0].model_copy(update={"is_certified": False}),)})
+    guarded = GuardFigures(entities=(uncertified,))
+    made, state = resealed(ALL, figures=guarded, verdict=guard(guarded, DEFAULT_POLICY))
+    assert (
+        "person have no certificate" in refused(lambda: examine_plan(made, ALL, state), "APL_VERDICT_DIFFERS").message
+    )
 
 
 # --- approvals ------------------------------------------------------------------------------------------------------
@@ -204,14 +318,14 @@ def test_unapproved_plan_is_refused() -> None:
 
 
 def test_plan_of_high_risk_needs_two_people() -> None:
-    risky = plan([change(1, ChangeClass.DELETE)])
+    risky = plan([change(1, ChangeClass.DELETE)], policy=DELETES)
     refused(lambda: approvals_hold(approved(approval(risky), of=risky), risky), "APV_TOO_FEW")
     refused(lambda: approvals_hold(approved(approval(risky), approval(risky, nonce="2"), of=risky), risky), "APV_TWICE")
     approvals_hold(approved(approval(risky), approval(risky, "abel"), of=risky), risky)
 
 
 def test_number_of_approvals_follows_from_the_changes_and_not_from_what_the_run_says() -> None:
-    risky = plan([change(1, ChangeClass.DELETE)], approvals_needed=1)
+    risky = plan([change(1, ChangeClass.DELETE)], policy=DELETES, approvals_needed=1)
     refused(lambda: approvals_hold(approved(approval(risky), of=risky), risky), "APV_TOO_FEW")
 
 
