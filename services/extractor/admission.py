@@ -28,21 +28,43 @@ class Admission:
     run: str
     definition: ConnectorDefinition
     release_digest: str
+    is_published: bool
+    """Whether exactly this definition is a published release."""
     at: str
 
 
-def admit(admission: Admission, *, present: RunState | None, waiting: RunState | None = None) -> Decision:
+def admit(
+    admission: Admission,
+    *,
+    present: RunState | None,
+    waiting: RunState | None = None,
+    original: RunState | None = None,
+) -> Decision:
     """The messages that begin a run; `NeedsPerson` with the reason when it may not begin.
 
     `present` is the connector's last run, whatever became of it; `waiting` an earlier one that waited for a person when
-    a dry-run came after it.
+    a dry-run came after it. `original` is the run that is to be replayed, if one is.
     """
     definition, request = admission.definition, admission.request
+    if request.version is not None and not admission.is_published:
+        raise NeedsPerson(
+            "CTR_NOT_PUBLISHED",
+            f"connector {definition.name} {definition.version} is not published; run `aether connector publish "
+            f"{definition.name}`, or leave the version out for the folder as it is",
+        )
+    if original is not None:
+        _check_replay(admission, original)
     if request.mode == "apply" and definition.lifecycle != "active":
         raise NeedsPerson(
             "CTR_DRAFT",
             f"connector {definition.name} {definition.version} is {definition.lifecycle}; "
             "only an active release can be applied, ask for mode dry-run",
+        )
+    if request.mode == "apply" and not admission.is_published:
+        raise NeedsPerson(
+            "CTR_NOT_PUBLISHED",
+            f"connector {definition.name} {definition.version} is not published, so nobody can say later what it was; "
+            f"run `aether connector publish {definition.name}`, or ask for mode dry-run",
         )
     # The earlier one too: it may have been approved since, and be at work now.
     still_waiting = [one for one in (present, waiting) if one is not None and not one.has_ended]
@@ -57,7 +79,7 @@ def admit(admission: Admission, *, present: RunState | None, waiting: RunState |
     if request.mode == "apply":
         superseded = tuple(_superseded(one, admission) for one in still_waiting)
         still_waiting = []
-    state = _first_state(admission)
+    state = _first_state(admission, original)
     return Decision(
         (
             *superseded,
@@ -72,6 +94,7 @@ def admit(admission: Admission, *, present: RunState | None, waiting: RunState |
                     release_digest=admission.release_digest,
                     mode=request.mode,
                     requester=admission.requester,
+                    replay_of=state.replay_of,
                 ),
                 message_id=f"{admission.run}.requested",
                 about=admission.run,
@@ -89,7 +112,32 @@ def admit(admission: Admission, *, present: RunState | None, waiting: RunState |
     )
 
 
-def _first_state(admission: Admission) -> RunState:
+def _check_replay(admission: Admission, original: RunState) -> None:
+    """Whether the rows of that run may be taken; `NeedsPerson` when not."""
+    definition = admission.definition
+    if admission.request.mode != "dry-run":
+        raise NeedsPerson(
+            "APV_MALFORMED",
+            "what a run read before may be out of date, so a replay is never applied; ask for mode dry-run",
+        )
+    if original.connector != definition.name:
+        raise NeedsPerson(
+            "APV_WRONG_STATE",
+            f"run {original.run} is of connector {original.connector}, not of {definition.name}",
+            other_run=original.run,
+        )
+    read = {(item.side, item.entity) for item in original.work if item.status == "ready"}
+    for entity in definition.entities:
+        for side in ("source", "target"):
+            if (side, entity) not in read:
+                raise NeedsPerson(
+                    "APV_WRONG_STATE",
+                    f"run {original.run} did not read the {side} of {entity} whole, so it cannot be replayed",
+                    other_run=original.run,
+                )
+
+
+def _first_state(admission: Admission, original: RunState | None) -> RunState:
     definition = admission.definition
     work: list[WorkItem] = []
     for entity in definition.entities:
@@ -107,6 +155,8 @@ def _first_state(admission: Admission) -> RunState:
         partitions=definition.partitions,
         target=definition.target.connection,
         history=(PhaseTime(status=RunStatus.QUEUED, at=admission.at),),
+        # The rows lie with the run that read them; a replay of a replay takes them from there.
+        replay_of=None if original is None else original.replay_of or original.run,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from services.extractor.handlers import REQUESTS, ROUTES, Context
+from services.extractor.questions import quarantine_items
 from services.extractor.settings import ExtractorSettings
+from shared.bus.questions import QUESTIONS_AT_ONCE, answering
 from shared.bus.wiring import connected, run_service
 from shared.contract.catalog import Connectors
+from shared.events.queries import QuarantineQuery
 from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
 
@@ -27,6 +30,13 @@ async def run() -> None:
         registry=systems,
         clock=service.clock,
         ids=service.ids,
+        spill_folder=settings.spill_folder,
+        replay_rows_max=settings.replay_rows_max,
+    )
+    service.take_questions(
+        "aether.quarantine.items",
+        answering(QuarantineQuery, lambda question: quarantine_items(question, context)),
+        parallel=QUESTIONS_AT_ONCE,
     )
     service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers={"extractor": SIDES_AT_ONCE})
     await service.run()

@@ -1,13 +1,16 @@
 """Reading: every page of an entity, the account of it, and the certificate or the reason why there is none.
 
-Acts on systems through the port only. A reading that raises has delivered nothing: its rows are thrown away, because
-half a source is worse than none. It never retries a whole reading; that is the client's page by page, and the next
-run's as a whole.
+Acts on systems through the port only, and hands the rows on as they come, a few pages at a time, so that a large
+source never stands in memory. A reading that raises has delivered nothing: what was handed on must be thrown away,
+because half a source is worse than none. It never retries a whole reading; that is the client's page by page, and the
+next run's as a whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -21,35 +24,42 @@ from shared.records.certificate import Certificate, Incomplete, PageReceipt, Sid
 PAGES_MAX = 100_000
 """More pages than this is a loop."""
 ROWS_MAX = 20_000_000
+HANDED_ROWS = 8_192
+"""Pages are put together until they hold so many rows; one by one they cost more than their rows."""
+
+Sink = Callable[[pl.DataFrame], None]
+"""Takes rows in their order, one frame after the other, in a thread of its own."""
 
 
 @dataclass(frozen=True)
 class Extract:
-    """What one reading brought."""
+    """What one reading brought, besides the rows."""
 
-    frame: pl.DataFrame | None
-    """All rows; None when the reading broke off."""
     rows: int | None
+    """Rows read; None when the reading broke off."""
+    schema: pl.Schema | None
+    """Columns and types as they came, what fits all pages; None when the reading broke off."""
     certificate: Certificate | None
     incomplete: FailureNote | None
     """Why there is no certificate."""
 
 
 async def extract(
-    source: Source, *, connection: Connection, name: str, entity: str, side: Side, clock: Clock
+    source: Source, *, connection: Connection, name: str, entity: str, side: Side, clock: Clock, sink: Sink
 ) -> Extract:
-    """Read one entity of one system whole. Never raises for what the system does; a defect of ours passes through."""
+    """Read one entity of one system whole. Never raises for what the system does; a defect of ours passes through.
+
+    `sink` gets at least one frame, an empty one for an entity without rows, unless the reading breaks off.
+    """
     started_at = clock.now()
     receipts: list[PageReceipt] = []
-    frames: list[pl.DataFrame] = []
+    handing = _Handing(sink)
     reading = source.read(entity)
     rows = 0
     try:
         async for page in reading:
             receipts.append(_receipt(page))
             rows += page.rows.height
-            if page.rows.height:
-                frames.append(page.rows)
             if len(receipts) > PAGES_MAX or rows > ROWS_MAX:
                 return _broken(
                     FailureNote(
@@ -58,10 +68,14 @@ async def extract(
                         f"{ROWS_MAX} rows; the system seems to page in a circle",
                     )
                 )
+            await handing.take(page.rows)
         expected = reading.expected
+        schema = await handing.end(_empty(source, entity))
     except AetherError as error:
         text = error.message if name in error.message else f"{name}/{entity}: {error.message}"
         return _broken(FailureNote(code=error.code, text=text))
+    finally:
+        await handing.abandon()
     judged = certify(
         side=side,
         connection=name,
@@ -73,12 +87,64 @@ async def extract(
         started_at=started_at,
         ended_at=clock.now(),
     )
-    frame = pl.concat(frames, rechunk=True) if frames else _empty(source, entity)
     if isinstance(judged, Incomplete):
-        return Extract(
-            frame=frame, rows=rows, certificate=None, incomplete=FailureNote(code=judged.code, text=judged.text)
-        )
-    return Extract(frame=frame, rows=rows, certificate=judged, incomplete=None)
+        note = FailureNote(code=judged.code, text=judged.text)
+        return Extract(rows=rows, schema=schema, certificate=None, incomplete=note)
+    return Extract(rows=rows, schema=schema, certificate=judged, incomplete=None)
+
+
+def stacked(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """The frames as one. Where their columns or types differ, the result has what fits all of them."""
+    if all(frame.schema == frames[0].schema for frame in frames):
+        return pl.concat(frames, rechunk=True)
+    return pl.concat(frames, how="diagonal_relaxed", rechunk=True)
+
+
+@dataclass
+class _Handing:
+    """Hands pages on while the next ones are read; at most one frame is under way."""
+
+    sink: Sink
+    pages: list[pl.DataFrame] = field(default_factory=list)
+    rows: int = 0
+    seen: pl.DataFrame | None = None
+    """No rows, but every column so far in the type that fits."""
+    under_way: asyncio.Task[None] | None = None
+
+    async def take(self, page: pl.DataFrame) -> None:
+        if not page.height:
+            return
+        self.pages.append(page)
+        self.rows += page.height
+        if self.rows >= HANDED_ROWS:
+            await self._hand_on()
+
+    async def end(self, nothing: pl.DataFrame) -> pl.Schema:
+        """Hand on what is left, or `nothing` when there was no row; the schema of all that came."""
+        if self.seen is None and not self.pages:
+            self.pages.append(nothing)
+        if self.pages:
+            await self._hand_on()
+        await self.rest()
+        return pl.Schema() if self.seen is None else self.seen.schema
+
+    async def rest(self) -> None:
+        """Wait until the sink is done, and raise what it raised."""
+        if self.under_way is not None:
+            task, self.under_way = self.under_way, None
+            await task
+
+    async def abandon(self) -> None:
+        """Wait until the sink is done, whatever it raises: the reading has failed for another reason, or is over."""
+        if self.under_way is not None:
+            await asyncio.gather(self.under_way, return_exceptions=True)
+
+    async def _hand_on(self) -> None:
+        frame = stacked(self.pages)
+        self.pages, self.rows = [], 0
+        self.seen = frame.clear() if self.seen is None else stacked([self.seen, frame.clear()])
+        await self.rest()
+        self.under_way = asyncio.create_task(asyncio.to_thread(self.sink, frame))
 
 
 def _receipt(page: Page) -> PageReceipt:
@@ -92,7 +158,7 @@ def _receipt(page: Page) -> PageReceipt:
 
 
 def _broken(note: FailureNote) -> Extract:
-    return Extract(frame=None, rows=None, certificate=None, incomplete=note)
+    return Extract(rows=None, schema=None, certificate=None, incomplete=note)
 
 
 _KINDS: dict[str, type[pl.DataType]] = {"integer": pl.Int64, "boolean": pl.Boolean}

@@ -1,21 +1,26 @@
 """Rows of several sources into one row a record: which row stands for a person, what is joined to it, who counts.
 
 Pure. It carries out the `from`, `joins` and `scope` clauses of a contract and looks at no field; the values are the
-business of `services.extractor.normalise`.
+business of `services.extractor.fields`. Where a transform fails on the way, it cannot be said which rows count: the
+record goes on with a mark, and the normaliser quarantines it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from shared.contract.columnar import as_text, blank_to_null, holds, order_value, stepped
+from services.extractor.rules import Rules
+from shared.contract.columnar import as_text, blank_to_null, compares, order_value, stepped, transform_fails
+from shared.contract.field import Case, FieldContract
 from shared.contract.model import ColumnRef, EntityContract, Join, OrderBy, QualifiedColumnRef
-from shared.errors import StopRun
+from shared.contract.words import Condition, QualifiedCondition
 
 _MATCH = "match "  # working column; no column of a source has a blank in its name
+FAILED = "failed "
+"""Marks rows of which a failed transform leaves open whether they count; there only where the contract has one."""
 
 
 @dataclass(frozen=True)
@@ -24,122 +29,169 @@ class Gathered:
 
     rows: pl.DataFrame
     """Columns `alias.column`, as read; null throughout an alias whose source has no matching row."""
-    keyless: int
-    """Rows that the pick could give to nobody."""
-    out_of_scope: int
-    """Records that the scope leaves out."""
+    outside: pl.DataFrame
+    """Likewise, the records that the scope leaves out."""
+    keyless: pl.DataFrame
+    """Columns of the origin, `alias.column`: rows that the pick could give to nobody."""
     rows_read: Mapping[str, int]
     """Rows as read, by alias."""
 
 
-def gather(contract: EntityContract, frames: Mapping[str, pl.DataFrame]) -> Gathered:
-    """One row for each record in scope; `StopRun` NRM_SCHEMA_DRIFT when a column that the contract uses is missing."""
-    used = used_columns(contract)
-    missing = {alias: _missing(frames[alias].columns, columns) for alias, columns in used.items()}
-    _refuse_missing({alias: names for alias, names in missing.items() if names})
-    kept = {alias: frames[alias].select(columns) for alias, columns in used.items()}
+def gather(contract: EntityContract, rules: Rules, frames: Mapping[str, pl.DataFrame]) -> Gathered:
+    """One row for each record in scope; a used column that is not there is taken for one without values."""
+    kept = {
+        alias: frames[alias].select(
+            pl.col(name) if name in frames[alias].columns else pl.lit(None, dtype=pl.String).alias(name)
+            for name in columns
+        )
+        for alias, columns in used_columns(contract).items()
+    }
     origin = contract.origin
-    rows, keyless = kept[origin.source], 0
+    rows, keyless = _filtered(kept[origin.source], origin.where, rules), None
     if origin.pick is not None:
-        rows = _matchable(rows, origin.pick.by)
-        keyless = rows.get_column(_MATCH).null_count()
-        rows = _first_of_each(rows, origin.pick.order).drop(_MATCH)
+        rows = _with_match(rows, origin.pick.by, rules)
+        keyless = rows.filter(pl.col(_MATCH).is_null()).drop(_MATCH)
+        rows = _first_of_each(rows, origin.pick.order, rules).drop(_MATCH)
     rows = _qualified(rows, origin.source)
     for join in contract.joins:
-        rows = _joined(rows, join, kept[join.source])
-    if contract.scope:
-        is_in_scope = pl.all_horizontal(holds(test, _text(rows, test.column)) for test in contract.scope)
-        in_scope = rows.filter(is_in_scope)
-    else:
-        in_scope = rows
+        rows = _joined(rows, join, kept[join.source], rules)
+    is_in_scope, rows = _tested(rows, contract.scope, rules)
     return Gathered(
-        rows=in_scope,
-        keyless=keyless,
-        out_of_scope=rows.height - in_scope.height,
-        rows_read={alias: frames[alias].height for alias in used},
+        rows=rows if is_in_scope is None else rows.filter(is_in_scope),
+        outside=rows.clear() if is_in_scope is None else rows.filter(~is_in_scope),
+        keyless=rows.clear() if keyless is None else _qualified(keyless, origin.source),
+        rows_read={alias: frames[alias].height for alias in kept},
     )
 
 
 def used_columns(contract: EntityContract) -> dict[str, list[str]]:
     """The columns that a contract uses, by alias, each once, in the order in which it names them."""
-    used: dict[str, dict[str, None]] = {}
-
-    def note(alias: str, refs: Iterable[ColumnRef]) -> None:
-        used.setdefault(alias, {}).update((ref.column, None) for ref in refs)
-
-    def note_qualified(columns: Iterable[str]) -> None:
-        for column in columns:
-            alias, _, name = column.partition(".")
-            used.setdefault(alias, {})[name] = None
-
-    pick = contract.origin.pick
-    note(contract.origin.source, () if pick is None else (pick.by, *pick.order))
-    for join in contract.joins:
-        note(join.source, (join.on.right, *join.where, *join.order))
-        note_qualified([join.on.left.column])
-    note_qualified(test.column for test in contract.scope)
+    used: dict[str, dict[str, None]] = {contract.origin.source: {}}
+    for alias, column in structural_columns(contract):
+        used.setdefault(alias, {})[column] = None
     for field in contract.fields.values():
-        note_qualified(field.sources or ())
+        for alias, column in columns_of_field(field):
+            used.setdefault(alias, {})[column] = None
     return {alias: list(columns) for alias, columns in used.items()}
 
 
-def require_columns(place: str, present: Collection[str], wanted: Sequence[str]) -> None:
-    """`StopRun` NRM_SCHEMA_DRIFT naming the wanted columns that are not present."""
-    missing = _missing(present, wanted)
-    _refuse_missing({place: missing} if missing else {})
+def structural_columns(contract: EntityContract) -> Iterator[tuple[str, str]]:
+    """The columns, as alias and name, that decide which rows count and how they find each other."""
+    origin, pick = contract.origin, contract.origin.pick
+    bare: list[tuple[str, Iterable[ColumnRef]]] = [
+        (origin.source, origin.where),
+        (origin.source, () if pick is None else (pick.by, *pick.order)),
+    ]
+    bare += [(join.source, (join.on.right, *join.where, *join.order)) for join in contract.joins]
+    for alias, references in bare:
+        yield from ((alias, reference.column) for reference in references)
+    for qualified in (*(join.on.left for join in contract.joins), *contract.scope):
+        yield _alias_and_name(qualified.column)
 
 
-def _missing(present: Collection[str], wanted: Iterable[str]) -> list[str]:
-    there = set(present)
-    return [name for name in wanted if name not in there]
+def columns_of_field(field: FieldContract) -> Iterator[tuple[str, str]]:
+    """The columns, as alias and name, that decide a field's value, in the order in which it names them."""
+    for part in (field, *(field.cases or ())):
+        if isinstance(part, Case):
+            yield from (_alias_and_name(test.column) for test in part.when)
+        yield from map(_alias_and_name, part.sources or ())
+        for piece in part.concat.parts if part.concat is not None else ():
+            if isinstance(piece, QualifiedColumnRef):
+                yield _alias_and_name(piece.column)
 
 
-def _refuse_missing(missing: Mapping[str, Sequence[str]]) -> None:
-    if missing:
-        listed = "; ".join(f"{place}: {', '.join(names)}" for place, names in missing.items())
-        raise StopRun(
-            "NRM_SCHEMA_DRIFT",
-            f"columns that the contract uses are missing: {listed}; "
-            "restore them in the source or release a new contract",
-            columns=listed,
-        )
+def _alias_and_name(column: str) -> tuple[str, str]:
+    alias, _, name = column.partition(".")
+    return alias, name
 
 
-def _joined(rows: pl.DataFrame, join: Join, other: pl.DataFrame) -> pl.DataFrame:
+def _joined(rows: pl.DataFrame, join: Join, other: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """The rows with at most one row of the other source beside each."""
     if join.where:
-        other = other.filter(pl.all_horizontal(holds(test, _text(other, test.column)) for test in join.where))
-    right = _first_of_each(_matchable(other, join.on.right), join.order)
-    left = rows.with_columns(_match_value(rows, join.on.left).alias(_MATCH))
+        other = other.filter(pl.all_horizontal(_held(other, join.where, rules)))
+    right = _first_of_each(_matchable(other, join.on.right, rules), join.order, rules)
     qualified = right.rename({name: f"{join.source}.{name}" for name in right.columns if name != _MATCH})
+    left = _with_match(rows, join.on.left, rules)
     return left.join(qualified, on=_MATCH, how="left", maintain_order="left").drop(_MATCH)
 
 
-def _first_of_each(rows: pl.DataFrame, order: Sequence[OrderBy]) -> pl.DataFrame:
+def _first_of_each(rows: pl.DataFrame, order: Sequence[OrderBy], rules: Rules) -> pl.DataFrame:
     """The first row of each match value in the given order; rows without a match value are left out.
 
     Rows that the order leaves equal are ordered by all their columns, so that the choice never depends on the order in
-    which the source delivered them.
+    which the source delivered them. Only values that several rows have are ordered at all: mostly few.
     """
     rows = rows.filter(pl.col(_MATCH).is_not_null())
-    terms = [order_value(term, pl.col(term.column), rows.schema[term.column]) for term in order]
+    is_repeated = rows.get_column(_MATCH).is_duplicated()
+    if not is_repeated.any():
+        return rows
+    several = rows.filter(is_repeated)
+    terms = [order_value(term, pl.col(term.column), rows.schema[term.column], rules.transforms) for term in order]
     ties = [pl.col(name) for name in rows.columns]
     descending = [term.direction == "desc" for term in order] + [False] * len(ties)
-    ranked = rows.sort(*terms, *ties, descending=descending, nulls_last=True)
-    return ranked.unique(_MATCH, keep="first", maintain_order=True)
+    ranked = several.sort(*terms, *ties, descending=descending, nulls_last=True)
+    return pl.concat([rows.filter(~is_repeated), ranked.unique(_MATCH, keep="first", maintain_order=True)])
 
 
-def _matchable(rows: pl.DataFrame, ref: ColumnRef) -> pl.DataFrame:
-    return rows.with_columns(_match_value(rows, ref).alias(_MATCH))
+def _filtered(rows: pl.DataFrame, tests: Sequence[Condition], rules: Rules) -> pl.DataFrame:
+    """The rows for which all tests hold, or for which nobody can say because a transform fails."""
+    counts, rows = _tested(rows, tests, rules)
+    return rows if counts is None else rows.filter(counts)
 
 
-def _match_value(rows: pl.DataFrame, ref: ColumnRef | QualifiedColumnRef) -> pl.Expr:
-    return blank_to_null(stepped(_text(rows, ref.column), ref.steps))
+def _tested(
+    rows: pl.DataFrame, tests: Sequence[Condition | QualifiedCondition], rules: Rules
+) -> tuple[pl.Series | None, pl.DataFrame]:
+    """Whether each row counts (None when all do), and the rows, marked where a failed transform leaves it open."""
+    if not tests:
+        return None, rows
+    failing = [transform_fails(_text(rows, test), test.steps, rules.transforms) for test in tests]
+    unsure = rows.select(
+        fails.alias(str(place)) for place, fails in enumerate(failing) if fails is not None
+    ).get_columns()
+    held = _held(rows, tests, rules)
+    for fails in unsure:
+        held[int(fails.name)] |= fails
+    counts = pl.select(pl.all_horizontal(held).alias("counts")).get_column("counts")
+    return counts, _marked(rows, [fails for fails in failing if fails is not None])
 
 
-def _text(rows: pl.DataFrame, column: str) -> pl.Expr:
-    return as_text(pl.col(column), rows.schema[column])
+def _held(rows: pl.DataFrame, tests: Sequence[Condition | QualifiedCondition], rules: Rules) -> list[pl.Series]:
+    """Whether each of the tests holds, for every row."""
+    names = [str(place) for place in range(len(tests))]
+    values = rows.select(
+        stepped(_text(rows, test), test.steps, rules.transforms).alias(name)
+        for name, test in zip(names, tests, strict=True)
+    ).with_columns(blank_to_null(pl.col(name)) for name in names)
+    held = [
+        compares(test, pl.col(name), rules.tables, rules.transforms).alias(name)
+        for name, test in zip(names, tests, strict=True)
+    ]
+    return values.select(held).get_columns()
+
+
+def _with_match(rows: pl.DataFrame, ref: ColumnRef | QualifiedColumnRef, rules: Rules) -> pl.DataFrame:
+    """The rows with the value by which they are matched, marked where a transform fails on it."""
+    fails = transform_fails(_text(rows, ref), ref.steps, rules.transforms)
+    return _matchable(_marked(rows, [] if fails is None else [fails]), ref, rules)
+
+
+def _matchable(rows: pl.DataFrame, ref: ColumnRef | QualifiedColumnRef, rules: Rules) -> pl.DataFrame:
+    """The rows with the value by which they are matched, null where that is blank."""
+    value = stepped(_text(rows, ref), ref.steps, rules.transforms)
+    return rows.with_columns(value.alias(_MATCH)).with_columns(blank_to_null(pl.col(_MATCH)))
+
+
+def _marked(rows: pl.DataFrame, failing: Sequence[pl.Expr]) -> pl.DataFrame:
+    if not failing:
+        return rows
+    before = [pl.col(FAILED)] if FAILED in rows.columns else []
+    return rows.with_columns(pl.any_horizontal(*before, *failing).alias(FAILED))
+
+
+def _text(rows: pl.DataFrame, ref: ColumnRef | QualifiedColumnRef) -> pl.Expr:
+    return as_text(pl.col(ref.column), rows.schema[ref.column])
 
 
 def _qualified(rows: pl.DataFrame, alias: str) -> pl.DataFrame:
-    return rows.rename({name: f"{alias}.{name}" for name in rows.columns})
+    return rows.rename({name: f"{alias}.{name}" for name in rows.columns if name != FAILED})

@@ -7,36 +7,44 @@ credential that may write.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-import polars as pl
 import structlog
 from nats.js import JetStreamContext
 
 from services.extractor.admission import Admission, admit, cancel
-from services.extractor.extract import Extract, extract
-from services.extractor.normalise import Normalised, normalise_desired, normalise_existing
-from services.extractor.snapshot import cut, publish
+from services.extractor.kept import (
+    REPLAY_ROWS_MAX,
+    are_kept,
+    batches_of,
+    fact_of,
+    kept_rows,
+    replayed,
+)
+from services.extractor.normalise import Account, Rules
+from services.extractor.pipeline import Counts, SideInWork
+from services.extractor.reading import TARGET, SideRead, Systems, read_source, read_target
+from services.extractor.snapshot import Place, publish
+from services.extractor.spill import SpillFile
 from shared.bus.commit import Committer
 from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
 from shared.bus.reading import last
 from shared.clock import Clock, to_text
 from shared.contract.catalog import Connectors
 from shared.contract.loading import Connector
-from shared.errors import AetherError, NeedsPerson, StopRun
+from shared.errors import NeedsPerson, RecordRefused, StopRun
 from shared.events.commands import DiffPartition, NameRun, ReadSide, RequestRun, diff_partition_subject
 from shared.events.documents import FailureNote, PartitionManifest
 from shared.events.envelope import decode
-from shared.events.facts import SnapshotRead, UnmappedId, apply_started_subject
+from shared.events.facts import DriftFound, KeptRows, SnapshotRead, UnmappedId, apply_started_subject
 from shared.events.stored import Stored
 from shared.ids import Ids, is_run_id, new_run_id
-from shared.policy.guard import SourceFigures
-from shared.ports.connections import Connection, Connections
+from shared.ports.connections import Connections
 from shared.ports.registry import Registry
-from shared.ports.system import Source
-from shared.records.certificate import Certificate
-from shared.records.live import live_column
+from shared.records.hashes import HASH_VERSION
 from shared.records.subjects import snapshot_read_subject
 from shared.run.active import ConnectorActive, active_subject
 from shared.run.moves import Decision, Message, Move, move_run, run_state_in, state_message
@@ -48,6 +56,8 @@ log = structlog.get_logger(__name__)
 
 UNMAPPED_SHOWN_MAX = 50
 """Unmapped ids listed in the fact; the quarantine holds every row."""
+DRIFT_SHOWN_MAX = 50
+"""Notes on drift listed in the fact."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,10 @@ class Context:
     registry: Registry
     clock: Clock
     ids: Ids
+    spill_folder: Path | None = None
+    """Where large reads are laid down while they are worked on; None: the folder for passing files."""
+    replay_rows_max: int = REPLAY_ROWS_MAX
+    """Rows of one certified side that are kept for a replay; 0 keeps none."""
 
 
 # --- commands of people ---------------------------------------------------------------------------------------------
@@ -68,7 +82,8 @@ class Context:
 
 async def on_request_run(request: RequestRun, actor: Actor, context: Context) -> Asked:
     """Admit a run, or refuse it."""
-    connector = context.connectors.load(request.connector)
+    connector = context.connectors.load(request.connector, version=request.version)
+    original = None if request.replay_of is None else checked_run(request.replay_of)
     now = context.clock.now()
     run = new_run_id(now, context.ids)
     admission = Admission(
@@ -77,12 +92,14 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
         run=run,
         definition=connector.definition,
         release_digest=connector.digest,
+        is_published=connector.is_published,
         at=to_text(now),
     )
     subject = active_subject(connector.definition.name)
     active = active_in(await last(context.js, "CORE", subject))
     earlier = [] if active is None else [one for one in (active.run, active.waiting) if one is not None]
-    watched = (subject, state_subject(run), *(state_subject(one) for one in earlier))
+    looked_at = earlier if original is None else [*earlier, original]
+    watched = (subject, state_subject(run), *dict.fromkeys(state_subject(one) for one in looked_at))
 
     def decide(read: Mapping[str, Stored | None]) -> Decision:
         if active_in(read[subject]) != active:
@@ -96,6 +113,7 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
             admission,
             present=states[0] if states else None,
             waiting=states[1] if len(states) > 1 else None,
+            original=None if original is None else run_state_in(original, read[state_subject(original)]),
         )
 
     return Asked(run=run, move=Move(reads=watched, decide=decide))
@@ -136,147 +154,101 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
     started = context.clock.monotonic_seconds()
     started_at = to_text(context.clock.now())
     await context.committer.commit(move_run(command.run, lambda now: _begin_reading(now, at=started_at)))
-    connector = context.connectors.load(state.connector)
-    if connector.digest != state.release_digest:
-        raise NeedsPerson(
-            "CTR_INVALID",
-            f"run {state.run} was admitted for release {state.release_digest} of {state.connector}, "
-            f"the folder now holds {connector.digest}; run again",
-            run=state.run,
-        )
+    connector = context.connectors.release(state.connector, state.release_digest)
+    original = await _original(state, command, context)
     attempt = context.ids.token(8)
-    serial = await _target_serial(context, state.target)
-    side = await (_read_source if command.side == "source" else _read_target)(command, connector, context)
-    if side.incomplete is None and command.side == "source":
-        await context.committer.commit(
-            move_run(command.run, lambda now: _source_was_read(now, at=to_text(context.clock.now())))
-        )
-    manifests: tuple[PartitionManifest, ...] = ()
-    normalised: Normalised | None = None
-    if side.frames is not None:
-        try:
-            normalised = await asyncio.to_thread(_normalise, command, connector, side.frames)
-        except StopRun as error:
-            side = replace(side, frames=None, incomplete=FailureNote.of(error))
-    if normalised is not None:
-        parts = await asyncio.to_thread(
-            cut, normalised.records, normalised.quarantined, partitions=connector.definition.partitions
-        )
-        manifests = await publish(
-            context.js,
-            parts,
-            run=command.run,
-            side=command.side,
-            entity=command.entity,
-            attempt=attempt,
-            at=context.clock.now(),
-        )
+    serial = await _target_serial(context, state.target) if original is None else original.target_serial
+    made: _Made | None = None
+    with SpillFile(context.spill_folder) as file:
+        if original is None:
+            read = read_source if command.side == "source" else read_target
+            systems = Systems(context.connections, context.registry, context.clock)
+            side = await read(connector, command.entity, systems, file)
+        else:
+            side = await replayed(connector, original, context.js, file)
+        proof = side.proof
+        if proof.incomplete is None and command.side == "source":
+            await context.committer.commit(
+                move_run(command.run, lambda now: _source_was_read(now, at=to_text(context.clock.now())))
+            )
+        if proof.is_usable:
+            place = Place(run=command.run, side=command.side, entity=command.entity, attempt=attempt)
+            try:
+                made = await _make(side, place=place, connector=connector, file=file, context=context)
+            except (StopRun, RecordRefused) as error:
+                proof = replace(proof, is_usable=False, incomplete=FailureNote.of(error))
     fact = SnapshotRead(
         run=command.run,
         side=command.side,
         entity=command.entity,
         attempt=attempt,
-        certificates=side.certificates,
-        sources=side.figures,
-        incomplete=side.incomplete,
+        certificates=proof.certificates,
+        sources=proof.figures,
+        incomplete=proof.incomplete,
         target_serial=serial,
-        records=0 if normalised is None else normalised.records.height,
-        quarantined=0 if normalised is None else _records_in(normalised),
-        quarantined_by_code=_by_code(normalised),
-        unmapped=_unmapped(normalised),
-        out_of_scope=0 if normalised is None else normalised.out_of_scope,
-        partitions=manifests,
-        started_at=started_at,
+        records=0 if made is None else made.counts.records,
+        quarantined=0 if made is None else made.counts.quarantined,
+        quarantined_by_code={} if made is None else dict(made.counts.by_code),
+        unmapped=_unmapped(made),
+        out_of_scope=0 if made is None else made.account.out_of_scope,
+        partitions=() if made is None else made.manifests,
+        # What a replay decides by time, it decides as of the reading.
+        started_at=started_at if original is None else original.started_at,
         seconds=round(context.clock.monotonic_seconds() - started, 3),
         memory_peak_mb=memory_peak_mb(),
+        hash_version=None if made is None else HASH_VERSION,
+        keyless=0 if made is None else made.counts.keyless,
+        discarded=_discarded(made),
+        drift=_drift(made),
+        drift_total=0 if made is None else len(made.account.drift),
+        kept=() if made is None else made.kept,
     )
     log.info(
         "side_read", run=command.run, side=command.side, entity=command.entity, records=fact.records,
-        seconds=fact.seconds, code=side.incomplete.code if side.incomplete else None,
+        seconds=fact.seconds, code=proof.incomplete.code if proof.incomplete else None,
     )  # fmt: skip
-    at, is_usable = to_text(context.clock.now()), side.frames is not None
+    at, is_usable = to_text(context.clock.now()), proof.is_usable
     return move_run(command.run, lambda now: side_is_read(now, fact, is_usable=is_usable, at=at))
 
 
 @dataclass(frozen=True)
-class _Side:
-    """What reading one side brought."""
+class _Made:
+    """A snapshot that lies on the bus, and the account of it."""
 
-    frames: Mapping[str, pl.DataFrame] | None
-    """By alias; None when a reading broke off, so that there is nothing to go on with."""
-    certificates: tuple[Certificate, ...]
-    figures: tuple[SourceFigures, ...]
-    incomplete: FailureNote | None
-
-
-async def _read_source(command: ReadSide, connector: Connector, context: Context) -> _Side:
-    entity = connector.definition.entities[command.entity]
-    aliases = [entity.origin.source, *(join.source for join in entity.joins)]
-    references = {alias: connector.definition.sources[alias] for alias in dict.fromkeys(aliases)}
-
-    async def read(alias: str) -> Extract:
-        reference = references[alias]
-        return await _extract(context, reference.connection, reference.entity, side="source")
-
-    async with asyncio.TaskGroup() as group:
-        tasks = {alias: group.create_task(read(alias)) for alias in references}
-    return _side_of({alias: task.result() for alias, task in tasks.items()})
+    account: Account
+    counts: Counts
+    manifests: tuple[PartitionManifest, ...]
+    kept: tuple[KeptRows, ...]
 
 
-async def _read_target(command: ReadSide, connector: Connector, context: Context) -> _Side:
-    got = await _extract(context, connector.definition.target.connection, command.entity, side="target")
-    return _side_of({"target": got})
+async def _original(state: RunState, command: ReadSide, context: Context) -> SnapshotRead | None:
+    """For a replay the fact that the side was read; None when the systems are to be read."""
+    if state.replay_of is None:
+        return None
+    return await fact_of(context.js, run=state.replay_of, side=command.side, entity=command.entity)
 
 
-async def _extract(context: Context, connection_name: str, entity: str, *, side: str) -> Extract:
-    source: Source | None = None
-    try:
-        connection: Connection = context.connections.named(connection_name)
-        source = context.registry.open_source(connection)
-        return await extract(
-            source,
-            connection=connection,
-            name=connection_name,
-            entity=entity,
-            side="source" if side == "source" else "target",
-            clock=context.clock,
+async def _make(side: SideRead, *, place: Place, connector: Connector, file: SpillFile, context: Context) -> _Made:
+    """Normalise what was read and put it on the bus; `StopRun` or `RecordRefused` when it cannot be."""
+    definition = connector.definition
+    work = SideInWork(definition.entities[place.entity], partitions=definition.partitions, file=file)
+    if place.side == "source":
+        rules = Rules(
+            tables=connector.tables,
+            transforms=connector.transforms,
+            lookups={entity: shelves.take([0]) for entity, shelves in side.lookups.items()},
+            declared=side.declared,
+            shapes=side.schemas,
         )
-    except AetherError as error:
-        return Extract(frame=None, rows=None, certificate=None, incomplete=FailureNote.of(error))
-    finally:
-        if source is not None:
-            await source.close()
-
-
-def _side_of(extracts: Mapping[str, Extract]) -> _Side:
-    faults = [got.incomplete for got in extracts.values() if got.incomplete is not None]
-    frames = {alias: got.frame for alias, got in extracts.items() if got.frame is not None}
-    return _Side(
-        frames=frames if len(frames) == len(extracts) else None,
-        certificates=tuple(got.certificate for got in extracts.values() if got.certificate is not None),
-        figures=tuple(
-            SourceFigures(source=alias, rows=got.rows, is_certified=got.certificate is not None)
-            for alias, got in extracts.items()
-        ),
-        incomplete=faults[0] if faults else None,
-    )
-
-
-def _normalise(command: ReadSide, connector: Connector, frames: Mapping[str, pl.DataFrame]) -> Normalised:
-    contract = connector.definition.entities[command.entity]
-    if command.side == "source":
-        return normalise_desired(contract, connector.tables, frames)
-    existing = normalise_existing(contract, frames["target"])
-    # The record as the target showed it stands beside its normalised form: preconditions speak of the former.
-    live = frames["target"].select("target_id", *(pl.col(name).alias(live_column(name)) for name in contract.fields))
-    return Normalised(
-        records=existing.records.join(live, on="target_id", how="left", validate="1:1"),
-        quarantined=existing.quarantined,
-        unmapped=existing.unmapped,
-        discarded=existing.discarded,
-        out_of_scope=existing.out_of_scope,
-        rows_read=existing.rows_read,
-    )
+        account = await asyncio.to_thread(work.take_desired, side.shelves, rules)
+    else:
+        account = await asyncio.to_thread(work.take_existing, side.shelves[TARGET])
+    manifests = await publish(context.js, work.batches(), place=place, at=context.clock.now())
+    kept: tuple[KeptRows, ...] = ()
+    if side.proof.incomplete is None and are_kept(side.keepable, rows_max=context.replay_rows_max):
+        raw = await publish(context.js, batches_of(side.keepable), place=place, at=context.clock.now())
+        kept = kept_rows(side.keepable, raw)
+    return _Made(account, work.counts(), manifests, kept)
 
 
 async def _target_serial(context: Context, target: str) -> int:
@@ -284,24 +256,32 @@ async def _target_serial(context: Context, target: str) -> int:
     return 0 if stored is None else stored.seq
 
 
-def _records_in(normalised: Normalised) -> int:
-    return len(normalised.quarantined_keys) + normalised.quarantined_without_key
-
-
-def _by_code(normalised: Normalised | None) -> dict[str, int]:
-    if normalised is None:
-        return {}
-    counted = normalised.quarantined.group_by("code").len().sort("code")
-    return {str(code): int(count) for code, count in counted.iter_rows()}
-
-
-def _unmapped(normalised: Normalised | None) -> tuple[UnmappedId, ...]:
-    if normalised is None:
+def _unmapped(made: _Made | None) -> tuple[UnmappedId, ...]:
+    if made is None:
         return ()
     return tuple(
         UnmappedId(table=item.table, value=item.raw_id, rows=item.rows)
-        for item in normalised.unmapped[:UNMAPPED_SHOWN_MAX]
+        for item in made.account.unmapped[:UNMAPPED_SHOWN_MAX]
     )
+
+
+def _discarded(made: _Made | None) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for item in made.account.discarded if made is not None else ():
+        counts[item.field] += item.rows
+    return dict(counts)
+
+
+def _drift(made: _Made | None) -> tuple[DriftFound, ...]:
+    if made is None:
+        return ()
+    return tuple(
+        DriftFound(
+            alias=note.alias, column=note.column, what=note.what, policy=note.policy, field=note.field,
+            rows=note.rows, detail=note.detail,
+        )
+        for note in made.account.drift[:DRIFT_SHOWN_MAX]
+    )  # fmt: skip
 
 
 # --- decisions ------------------------------------------------------------------------------------------------------

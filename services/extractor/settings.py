@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
+from services.extractor.kept import REPLAY_ROWS_MAX
 from shared.ports.registry import installed_systems_folder
 from shared.settings import ServiceSettings
 
@@ -16,3 +19,9 @@ class ExtractorSettings(ServiceSettings):
     systems: Path = installed_systems_folder()
     connections: Path
     """File of the connections and their secret references."""
+    spill_folder: Path | None = None
+    """Where large reads are laid down while they are worked on, in files without a name; None: the folder for passing
+    files. It should lie on a disk, with room for twice the largest source."""
+    replay_rows_max: int = Field(default=REPLAY_ROWS_MAX, ge=0)
+    """Rows of one certified side that are kept on the bus for a replay, as long as the bus keeps snapshots; 0 keeps
+    none. They are personal data as read."""

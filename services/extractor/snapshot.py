@@ -1,24 +1,25 @@
-"""A snapshot's frames as messages on the bus: which partition each record goes to, and the manifest of what was sent.
+"""A snapshot's messages onto the bus, as they are made, and the manifest of what was sent.
 
-`cut` is pure; `publish` sends. Batches of one attempt are told apart from leftovers of a killed reader by the attempt
-in their subject; only the attempt that the run's document names counts.
+Acts on the SNAP stream; decides nothing. Batches of one attempt are told apart from leftovers of a killed reader by the
+attempt in their subject; only the attempt that the run's document names counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 
-import polars as pl
 from nats.js import JetStreamContext
 
+from services.extractor.pipeline import Batch
 from shared.bus.publishing import Outgoing, publish_one
+from shared.errors import AetherError
 from shared.events.documents import PartitionManifest
 from shared.events.envelope import headers_of_type
-from shared.records.batches import encode, partition_of_keys
-from shared.records.subjects import BATCH_CONTENT_TYPE, BATCH_TYPE, QUARANTINE, UNKEYED, batch_subject
+from shared.records.subjects import BATCH_CONTENT_TYPE, BATCH_TYPE, batch_subject
 from shared.telemetry.tracing import current_traceparent
 
 IN_FLIGHT = 8
@@ -26,67 +27,80 @@ IN_FLIGHT = 8
 
 
 @dataclass(frozen=True)
-class Part:
-    """The messages of one partition."""
+class Place:
+    """Where the snapshot of one side lies."""
 
-    partition: str
-    rows: int
-    messages: tuple[bytes, ...]
-
-    @property
-    def manifest(self) -> PartitionManifest:
-        """What the partition must be when it is read."""
-        chain = hashlib.sha256()
-        for message in self.messages:
-            chain.update(hashlib.sha256(message).digest())
-        return PartitionManifest(
-            partition=self.partition, messages=len(self.messages), rows=self.rows, sha256=chain.hexdigest()
-        )
+    run: str
+    side: str
+    entity: str
+    attempt: str
 
 
-def cut(records: pl.DataFrame, quarantined: pl.DataFrame, *, partitions: int) -> list[Part]:
-    """Every partition (also empty ones), the records without our key, and the quarantine."""
-    numbered = records.with_columns(partition_of_keys(records.get_column("key"), partitions).alias("partition "))
-    parts = []
-    for number in range(partitions):
-        frame = numbered.filter(pl.col("partition ") == number).drop("partition ")
-        parts.append(Part(partition=str(number), rows=frame.height, messages=tuple(encode(frame))))
-    unkeyed = numbered.filter(pl.col("partition ").is_null()).drop("partition ")
-    parts.append(Part(partition=UNKEYED, rows=unkeyed.height, messages=tuple(encode(unkeyed))))
-    parts.append(Part(partition=QUARANTINE, rows=quarantined.height, messages=tuple(encode(quarantined))))
-    return parts
+@dataclass
+class _Sent:
+    """What was made of one partition so far."""
+
+    messages: int = 0
+    rows: int = 0
+    chain: hashlib._Hash = field(default_factory=hashlib.sha256)
+    last: asyncio.Task[None] | None = None
 
 
 async def publish(
-    js: JetStreamContext, parts: list[Part], *, run: str, side: str, entity: str, attempt: str, at: datetime
+    js: JetStreamContext, batches: Iterator[Batch], *, place: Place, at: datetime
 ) -> tuple[PartitionManifest, ...]:
-    """Send every message and wait until all are stored; the manifests in partition order.
+    """Send every message while the next is made, and wait until all are stored; the manifests in the order of making.
 
-    `at` is when the snapshot was cut; its messages bear that time.
+    `at` is when the snapshot was cut; its messages bear that time. An error of the house while the next one is made
+    passes through, once what was sent before is stored.
     """
     gate = asyncio.Semaphore(IN_FLIGHT)
+    sent: dict[str, _Sent] = {}
 
-    async def send(part: Part, number: int, message: bytes) -> None:
-        subject = batch_subject(run=run, side=side, entity=entity, attempt=attempt, partition=part.partition)
-        message_id = f"{run}.{side}.{entity}.{attempt}.{part.partition}.{number}"
-        headers = headers_of_type(
-            BATCH_TYPE,
-            content_type=BATCH_CONTENT_TYPE,
-            message_id=message_id,
-            source="/services/extractor",
-            subject=run,
-            time=at,
-            traceparent=current_traceparent(),
-        )
-        async with gate:
-            await publish_one(js, Outgoing(subject=subject, body=message, headers=headers, message_id=message_id))
+    async def send(batch: Batch, number: int, before: asyncio.Task[None] | None) -> None:
+        try:
+            # In order within a partition: the reader checks the digests in stream order.
+            if before is not None:
+                await before
+            await publish_one(js, _outgoing(batch, number, place=place, at=at))
+        finally:
+            gate.release()
 
-    # In order within a partition: the reader checks the digests in stream order.
-    async def send_part(part: Part) -> None:
-        for number, message in enumerate(part.messages, start=1):
-            await send(part, number, message)
-
+    failure: AetherError | None = None
     async with asyncio.TaskGroup() as group:
-        for part in parts:
-            group.create_task(send_part(part))
-    return tuple(part.manifest for part in parts)
+        while True:
+            try:
+                batch = await asyncio.to_thread(next, batches, None)
+            except AetherError as error:
+                failure = error
+                break
+            if batch is None:
+                break
+            one = sent.setdefault(batch.partition, _Sent())
+            one.messages += 1
+            one.rows += batch.rows
+            one.chain.update(hashlib.sha256(batch.message).digest())
+            await gate.acquire()
+            one.last = group.create_task(send(batch, one.messages, one.last))
+    if failure is not None:
+        raise failure
+    return tuple(
+        PartitionManifest(partition=partition, messages=one.messages, rows=one.rows, sha256=one.chain.hexdigest())
+        for partition, one in sent.items()
+    )
+
+
+def _outgoing(batch: Batch, number: int, *, place: Place, at: datetime) -> Outgoing:
+    run, side, entity, attempt = place.run, place.side, place.entity, place.attempt
+    subject = batch_subject(run=run, side=side, entity=entity, attempt=attempt, partition=batch.partition)
+    message_id = f"{run}.{side}.{entity}.{attempt}.{batch.partition}.{number}"
+    headers = headers_of_type(
+        BATCH_TYPE,
+        content_type=BATCH_CONTENT_TYPE,
+        message_id=message_id,
+        source="/services/extractor",
+        subject=run,
+        time=at,
+        traceparent=current_traceparent(),
+    )
+    return Outgoing(subject=subject, body=batch.message, headers=headers, message_id=message_id)

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from services.extractor.normalise import Normalised, normalise_desired
+from services.extractor.normalise import Normalised, Rules
 from shared.contract.loading import Connector, load_connector
+from tests.unit.extractor.settling import desired
 
 ROOT = Path(__file__).parents[3]
 PEOPLE = pl.Schema(
@@ -75,6 +76,7 @@ def normalise(staff_connector: Connector) -> Normalise:
             "job": pl.DataFrame([JOB | dict(row) for row in ([{}] if jobs is None else jobs)], schema=ASSIGNMENTS),
             "aeries": pl.DataFrame([AERIES | dict(row) for row in (aeries or [])], schema=STAFF),
         }
-        return normalise_desired(staff_connector.definition.entities["contacts"], staff_connector.tables, frames)
+        contract = staff_connector.definition.entities["contacts"]
+        return desired(contract, Rules(tables=staff_connector.tables), frames)
 
     return run

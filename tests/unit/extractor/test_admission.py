@@ -14,7 +14,7 @@ from shared.events.facts import RunCancelled, RunRequested
 from shared.run.active import ConnectorActive
 from shared.run.counts import NineCounts
 from shared.run.moves import Decision
-from shared.run.state import RunState
+from shared.run.state import RunState, WorkItem
 from shared.run.states import TERMINAL, RunStatus
 from tests.unit.plan.plan_builder import OTHER_RUN, RUN, run_state
 
@@ -25,13 +25,21 @@ WAITING = (S.HELD, S.AWAITING_APPROVAL)
 UNDER_WAY = [one for one in S if one not in TERMINAL and one not in WAITING]
 
 
-def asked(mode: str = "apply", *, lifecycle: str = "active", requester: str | None = "otto") -> Admission:
+def asked(
+    mode: str = "apply",
+    *,
+    lifecycle: str = "active",
+    is_published: bool = True,
+    requester: str | None = "otto",
+    **more: str,
+) -> Admission:
     return Admission(
-        request=RequestRun.model_validate({"connector": DEFINITION.name, "mode": mode}),
+        request=RequestRun.model_validate({"connector": DEFINITION.name, "mode": mode, **more}),
         requester=requester,
         run=OTHER_RUN,
         definition=DEFINITION.model_copy(update={"lifecycle": lifecycle}),
         release_digest="sha256:release",
+        is_published=is_published,
         at=AT,
     )
 
@@ -131,6 +139,13 @@ def test_waiting_run_that_was_approved_since_is_not_overlapped(status: RunStatus
     assert refused.value.code == "APV_OVERLAP"
 
 
+def test_only_a_published_release_can_be_applied() -> None:
+    with pytest.raises(NeedsPerson, match="aether connector publish") as refused:
+        admit(asked("apply", is_published=False), present=None)
+    assert refused.value.code == "CTR_NOT_PUBLISHED"
+    assert states(admit(asked("dry-run", is_published=False), present=None))[OTHER_RUN].mode == "dry-run"
+
+
 @pytest.mark.parametrize("lifecycle", ["draft", "retired"])
 def test_only_an_active_release_can_be_applied(lifecycle: str) -> None:
     with pytest.raises(NeedsPerson, match=f"is {lifecycle}") as refused:
@@ -141,6 +156,52 @@ def test_only_an_active_release_can_be_applied(lifecycle: str) -> None:
 
 def test_run_is_admitted_without_an_identity_and_says_so() -> None:
     assert states(admit(asked(requester=None), present=None))[OTHER_RUN].requester is None
+
+
+# --- versions and replays -------------------------------------------------------------------------------------------
+
+
+def test_version_asked_for_must_be_published() -> None:
+    with pytest.raises(NeedsPerson, match="is not published") as refused:
+        admit(asked("dry-run", version=DEFINITION.version, is_published=False), present=None)
+    assert refused.value.code == "CTR_NOT_PUBLISHED"
+    assert states(admit(asked("dry-run", version=DEFINITION.version), present=None))[OTHER_RUN].mode == "dry-run"
+
+
+def read_run(**changed: object) -> RunState:
+    """A run of the connector that has read both sides."""
+    work = tuple(WorkItem(side=side, entity="contacts", status="ready", attempt="a") for side in ("target", "source"))
+    values: dict[str, object] = {"connector": DEFINITION.name, "work": work, **changed}
+    return run_state(S.PLANNED, run=THIRD_RUN).model_copy(update=values)
+
+
+def test_replay_begins_as_a_dry_run_that_names_the_run_whose_rows_it_takes() -> None:
+    decision = admit(asked("dry-run", replay_of=THIRD_RUN), present=None, original=read_run())
+    assert states(decision)[OTHER_RUN].replay_of == THIRD_RUN
+    (told,) = [message.event for message in decision.messages if isinstance(message.event, RunRequested)]
+    assert told.replay_of == THIRD_RUN
+    again = admit(asked("dry-run", replay_of=THIRD_RUN), present=None, original=read_run(replay_of=RUN))
+    assert states(again)[OTHER_RUN].replay_of == RUN
+
+
+@pytest.mark.parametrize(
+    ("mode", "original", "code"),
+    [
+        ("apply", read_run(), "APV_MALFORMED"),
+        ("dry-run", read_run(connector="another"), "APV_WRONG_STATE"),
+        ("dry-run", read_run(work=read_run().work[:1]), "APV_WRONG_STATE"),
+        (
+            "dry-run",
+            read_run(work=tuple(one.model_copy(update={"status": "incomplete"}) for one in read_run().work)),
+            "APV_WRONG_STATE",
+        ),
+    ],
+    ids=["applied", "of another connector", "one side unread", "incomplete"],
+)
+def test_replay_that_could_mislead_is_refused(mode: str, original: RunState, code: str) -> None:
+    with pytest.raises(NeedsPerson) as refused:
+        admit(asked(mode, replay_of=THIRD_RUN), present=None, original=original)
+    assert refused.value.code == code
 
 
 # --- cancelling -----------------------------------------------------------------------------------------------------

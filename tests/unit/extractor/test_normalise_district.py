@@ -7,10 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from services.extractor.normalise import normalise_desired
+from services.extractor.normalise import Rules
 from shared.contract.loading import Connector
 from simulators.district.people import Row, World
 from simulators.district.world import generate
+from tests.unit.extractor.settling import desired
 
 CODES = {
     "missing_key": "NRM_MISSING_KEY",
@@ -58,7 +59,8 @@ def test_the_districts_records_and_quarantine_are_those_of_its_truth(staff_conne
         "job": frame(world.tables["hr_assignment"]),
         "aeries": aeries_staff(world),
     }
-    result = normalise_desired(staff_connector.definition.entities["contacts"], staff_connector.tables, frames)
+    contract = staff_connector.definition.entities["contacts"]
+    result = desired(contract, Rules(tables=staff_connector.tables), frames)
 
     wanted = {
         key: {
@@ -71,7 +73,7 @@ def test_the_districts_records_and_quarantine_are_those_of_its_truth(staff_conne
         }
         for key, person in world.desired.items()
     }
-    found = {str(row.pop("key")): row for row in result.records.drop("external_id", "active").to_dicts()}
+    found = {str(row.pop("key")): row for row in result.records.drop("external_id", "active", "left alone").to_dicts()}
     assert found == wanted
 
     faulty = {person.external_id: CODES[person.reason] for person in world.people if person.in_scope and person.reason}

@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from services.extractor.normalise import Normalised, normalise_existing
+from services.extractor.normalise import Normalised
 from shared.contract.loading import Connector
 from shared.errors import StopRun
+from tests.unit.extractor import settling
 
 CONTACT = {
     "target_id": "c-000001",
@@ -27,7 +28,7 @@ SCHEMA = pl.Schema(dict.fromkeys(CONTACT, pl.String) | {"active": pl.Boolean})
 
 def existing(connector: Connector, *rows: dict[str, Any]) -> Normalised:
     frame = pl.DataFrame([CONTACT | row for row in rows], schema=SCHEMA)
-    return normalise_existing(connector.definition.entities["contacts"], frame)
+    return settling.existing(connector.definition.entities["contacts"], frame)
 
 
 def test_a_clean_contact_stays_as_it_is(staff_connector: Connector) -> None:
@@ -75,7 +76,7 @@ def test_contacts_that_share_a_key_are_unknown_not_chosen_from(staff_connector: 
 def test_a_missing_column_stops_the_run(staff_connector: Connector) -> None:
     frame = pl.DataFrame([CONTACT], schema=SCHEMA).drop("email", "target_id")
     with pytest.raises(StopRun, match="target: target_id, email") as caught:
-        normalise_existing(staff_connector.definition.entities["contacts"], frame)
+        settling.existing(staff_connector.definition.entities["contacts"], frame)
     assert caught.value.code == "NRM_SCHEMA_DRIFT"
 
 
@@ -87,5 +88,5 @@ def test_an_empty_target_keeps_its_columns(staff_connector: Connector) -> None:
 
 def test_a_desired_record_written_to_the_target_comes_back_equal(staff_connector: Connector) -> None:
     first = existing(staff_connector, {"email": "ANA@x.org", "mobile": "1 (916) 555-0152"}).records
-    again = normalise_existing(staff_connector.definition.entities["contacts"], first.drop("key"))
+    again = settling.existing(staff_connector.definition.entities["contacts"], first.drop("key"))
     assert again.records.equals(first)

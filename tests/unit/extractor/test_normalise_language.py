@@ -7,28 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from services.extractor.normalise import Normalised, Unmapped, normalise_desired
-from shared.contract.model import EntityContract
-from shared.contract.tables import MappingTable
+from services.extractor.normalise import Unmapped
 from shared.errors import StopRun
-
-
-def run(fields: dict[str, Any], frame: pl.DataFrame, table: dict[str, str] | None = None, **clauses: Any) -> Normalised:
-    contract = EntityContract.model_validate(
-        {
-            "from": {"source": "row"},
-            "key": "id",
-            "fields": {"id": {"from": ["row.id"]}} | fields,
-        }
-        | clauses
-    )
-    tables = {"codes": MappingTable(name="codes", id_column="id", value_column="code", entries=table or {}, lines={})}
-    return normalise_desired(contract, tables, {"row": frame})
-
-
-def rows(**columns: Any) -> pl.DataFrame:
-    height = len(next(iter(columns.values())))
-    return pl.DataFrame({"id": [str(number) for number in range(1, height + 1)]} | columns, strict=False)
+from tests.unit.extractor.settling import rows, run
 
 
 def test_rows_with_one_key_are_all_quarantined() -> None:

@@ -10,8 +10,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.extractor.normalise import Normalised, normalise_desired
+from services.extractor.normalise import Normalised, Rules
 from shared.contract.loading import Connector
+from tests.unit.extractor.settling import desired
 
 WHITE_SPACE = (
     "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
@@ -95,7 +96,7 @@ def normalised(connector: Connector, people: list[tuple[str | None, ...]]) -> No
     job = pl.DataFrame({"employee_id": keys, "seq": 1, "is_primary": True, "start_date": "2020"})
     job = job.with_columns(site_code=pl.lit("010"), job_class_code=pl.lit("0101"), end_date=pl.lit(None))
     frames = {"person": person, "job": job, "aeries": aeries}
-    return normalise_desired(connector.definition.entities["contacts"], connector.tables, frames)
+    return desired(connector.definition.entities["contacts"], Rules(tables=connector.tables), frames)
 
 
 def test_the_reference_refuses_and_accepts(staff_connector: Connector) -> None:

@@ -34,6 +34,7 @@ def test_a_plain_employee_becomes_one_contact_with_fields_in_contract_order(norm
         "role": "TEACHER",
         "location": "TL-010",
         "active": True,
+        "left alone": None,
     }
     assert list(record) == [
         "key",
@@ -45,6 +46,7 @@ def test_a_plain_employee_becomes_one_contact_with_fields_in_contract_order(norm
         "role",
         "location",
         "active",
+        "left alone",
     ]
 
 

@@ -1,0 +1,57 @@
+"""What the extractor tells people who ask: what stands in a run's quarantine, and why. Never a value of a record."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from services.extractor.handlers import Context, checked_run
+from services.extractor.kept import fact_of, frames_of
+from shared.bus.questions import fitting
+from shared.events.facts import SnapshotRead
+from shared.events.queries import QuarantineAnswer, QuarantineItem, QuarantineQuery
+from shared.records.subjects import QUARANTINE
+
+
+async def quarantine_items(question: QuarantineQuery, context: Context) -> QuarantineAnswer:
+    """The quarantine items of a run, as many from the offset on as fit; `StopRun` when they are no longer kept."""
+    run = checked_run(question.run)
+    state = await context.committer.run_state(run)
+    by_code: Counter[str] = Counter()
+    items: list[QuarantineItem] = []
+    before = 0
+    for work in sorted(state.work, key=lambda one: (one.entity, one.side)):
+        if work.attempt is None:
+            continue
+        fact = await fact_of(context.js, run=run, side=work.side, entity=work.entity)
+        by_code.update(fact.quarantined_by_code)
+        manifest = next((one for one in fact.partitions if one.partition == QUARANTINE), None)
+        if manifest is None:
+            continue
+        first = max(0, question.offset - before)
+        wanted = question.limit - len(items)
+        before += manifest.rows
+        if first < manifest.rows and wanted > 0:
+            items += await _items(fact, context, first=first, limit=wanted)
+    return QuarantineAnswer(
+        run=run, total=sum(by_code.values()), by_code=dict(sorted(by_code.items())), items=fitting(items)
+    )
+
+
+async def _items(fact: SnapshotRead, context: Context, *, first: int, limit: int) -> list[QuarantineItem]:
+    manifest = next(one for one in fact.partitions if one.partition == QUARANTINE)
+    found: list[QuarantineItem] = []
+    passed = 0
+    # Gone through to the end, although the page may be full: only there is it known that the batches are whole.
+    async for frame in frames_of(context.js, fact, manifest):
+        part = frame.slice(max(0, first - passed), limit - len(found))
+        passed += frame.height
+        if passed <= first:
+            continue
+        for row in part.iter_rows(named=True):
+            found.append(QuarantineItem(side=fact.side, entity=fact.entity, **{**row, "key": _shown_key(row["key"])}))
+    return found
+
+
+def _shown_key(key: str | None) -> str | None:
+    """A key is an id, unless the connector keys records by something personal, such as a mail address."""
+    return key if key is None or "@" not in key else f"{key[:1]}…({len(key)})"
