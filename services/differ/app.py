@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from services.differ.handlers import REQUESTS, ROUTES, Context
 from services.differ.ledger import Ledger
+from services.differ.questions import declared, history
 from services.differ.settings import DifferSettings
+from shared.bus.questions import QUESTIONS_AT_ONCE, answering
 from shared.bus.wiring import connected, run_service
 from shared.contract.catalog import Connectors
+from shared.events.queries import DeclaredQuery, HistoryQuery
 from shared.policy.identities import load_identities
 from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
@@ -33,6 +36,17 @@ async def run() -> None:
         ledger=ledger,
         commitment_master=resolve(settings.commitment_key).encode(),
         clock=service.clock,
+        ids=service.ids,
+    )
+    service.take_questions(
+        "aether.guard.declared",
+        answering(DeclaredQuery, lambda question: declared(question, context)),
+        parallel=QUESTIONS_AT_ONCE,
+    )
+    service.take_questions(
+        "aether.guard.history",
+        answering(HistoryQuery, lambda question: history(question, context)),
+        parallel=QUESTIONS_AT_ONCE,
     )
     consumers = {"differ": PARTITIONS_AT_ONCE, "differ_outcomes": 1}
     service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers=consumers)

@@ -1,38 +1,61 @@
 """From compared partitions to one plan: figures, verdict, header, digests, and where the run goes next.
 
-Pure. The same partitions in any order give the same plan.
+Pure. The same partitions in any order and number give the same plan. It sees the index of the changes, never the
+changes themselves, so that a plan of a million changes is drafted in little memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
+from services.differ.comparing import Waves
+from services.differ.memory import EntityHistory
+from services.differ.tally import Tally, cohorts_of, declared_fields_of, declared_of, groups_of
 from shared.clock import to_text
-from shared.contract.loading import Connector
-from shared.contract.model import ConnectorDefinition
+from shared.contract.connector import Connector
+from shared.contract.model import ConnectorDefinition, EntityContract
+from shared.contract.ordering import ranks
 from shared.events.documents import FailureNote
 from shared.events.facts import PartitionDiffed, SnapshotRead
-from shared.plan.change import Change
-from shared.plan.document import (
-    EntityPlan,
-    Excluded,
-    Plan,
-    PlanHeader,
-    content_digest_of,
-    leaves_of,
-    plan_digest_of,
-)
+from shared.plan.change import Aside
+from shared.plan.document import EntityPlan, Excluded, Plan, PlanHeader, PlanIndexPart, asides_digest_of
+from shared.plan.index import content_digest_from_index, contested_of, plan_digest_from_index
 from shared.policy.approval import VALID_HOURS, approvals_needed, risk_of
-from shared.policy.guard import EntityFigures, GuardFigures, Level, SourceFigures, Verdict, guard
-from shared.policy.limits import Limit, Policy, limit_named, policy_with
+from shared.policy.connector_policy import policy_of
+from shared.policy.declared import Declaration
+from shared.policy.figures import EntityFigures, GuardFigures, SourceFigures
+from shared.policy.guard import Level, Verdict, guard
 from shared.run.state import PlanSummary, RunState
 from shared.run.states import RunStatus
 
 RowsAccepted = Mapping[tuple[str, str], int]
 """Rows of the last accepted run, by entity and source."""
+
+
+@dataclass(frozen=True)
+class EntityDraft:
+    """What the comparison of one entity brought."""
+
+    entity: str
+    source: SnapshotRead
+    target: SnapshotRead
+    parts: Sequence[PartitionDiffed]
+    """What each partition brought, and what settling the residue of all of them did, in the same words."""
+    index: Sequence[PlanIndexPart]
+    tally: Tally
+    asides: Sequence[Aside]
+    history: EntityHistory
+    declarations: Sequence[Declaration] = ()
+    """Declared deltas in force."""
+
+    @cached_property
+    def contested(self) -> tuple[str, ...]:
+        """Ids of changes that claim one target record together; no partition can see it alone, so it is found here."""
+        return tuple(contested_of(self.index))
 
 
 @dataclass(frozen=True)
@@ -42,43 +65,45 @@ class Draft:
     state: RunState
     connector: Connector
     environment: str
-    snapshots: Sequence[SnapshotRead]
-    partitions: Sequence[PartitionDiffed]
-    changes: Sequence[Change]
+    entities: Sequence[EntityDraft]
+    """In any order; the contract's order counts."""
     rows_accepted: RowsAccepted
     now: datetime
 
+    def named(self, entity: str) -> EntityDraft:
+        """What the comparison of that entity brought."""
+        return next(one for one in self.entities if one.entity == entity)
 
-def policy_of(definition: ConnectorDefinition) -> Policy:
-    """The connector's policy: the defaults with its own limits. A part that it leaves out stays as it is."""
-    overrides: dict[str, Limit] = {}
-    for name, override in definition.guard.items():
-        overrides[name] = limit_named(name).model_copy(update=override.model_dump(exclude_none=True))
-    return policy_with(overrides)
+
+def waves_of(definition: ConnectorDefinition) -> dict[str, Waves]:
+    """Where the changes of each entity stand in the order of execution.
+
+    What an entity needs is made before it, and taken away after it; whatever takes away comes after all that does not.
+    """
+    rank_of = ranks(definition)
+    highest = max(rank_of.values(), default=0)
+    return {
+        name: Waves(constructive=1 + rank, destructive=2 + highest + (highest - rank)) for name, rank in rank_of.items()
+    }
 
 
 def figures_of(draft: Draft) -> GuardFigures:
     """What the guard looks at, entity by entity in the contract's order."""
     return GuardFigures(
-        entities=tuple(_entity_figures(draft, entity) for entity in draft.connector.definition.entities)
+        entities=tuple(_entity_figures(draft, draft.named(name)) for name in draft.connector.definition.entities)
     )
 
 
-def _entity_figures(draft: Draft, entity: str) -> EntityFigures:
-    sides = {fact.side: fact for fact in draft.snapshots if fact.entity == entity}
-    source, target = sides["source"], sides["target"]
-    parts = [part for part in draft.partitions if part.entity == entity]
-    changes: Counter[str] = Counter()
-    for part in parts:
-        changes.update(part.changes_by_class)
+def _entity_figures(draft: Draft, entity: EntityDraft) -> EntityFigures:
+    source, target, parts = entity.source, entity.target, entity.parts
     is_target_certified = target.incomplete is None
     return EntityFigures(
-        entity=entity,
+        entity=entity.entity,
         sources=tuple(
             SourceFigures(
                 source=one.source,
                 rows=one.rows,
-                rows_accepted_last=draft.rows_accepted.get((entity, one.source)),
+                rows_accepted_last=draft.rows_accepted.get((entity.entity, one.source)),
                 is_certified=one.is_certified,
             )
             for one in source.sources
@@ -86,24 +111,32 @@ def _entity_figures(draft: Draft, entity: str) -> EntityFigures:
         is_target_certified=is_target_certified,
         live_managed=sum(part.live_managed for part in parts) if is_target_certified else None,
         desired=sum(part.desired for part in parts),
-        changes={name: changes[name] for name in sorted(changes)},
+        changes=_summed(part.changes_by_class for part in parts),
         null_outs=sum(part.null_outs for part in parts),
         quarantined=source.quarantined,
         ambiguous=sum(part.ambiguous for part in parts)
         + source.quarantined_by_code.get("MAT_DUPLICATE_KEY", 0)
-        + len(excluded_of([change for change in draft.changes if change.entity == entity])),
+        + len(entity.contested),
+        unmapped=sum(one.rows for one in source.unmapped),
         removals_suppressed=sum(part.removals_suppressed for part in parts),
+        field_changes=_summed(part.field_changes for part in parts),
+        declared_fields=declared_fields_of(entity.tally),
+        cohorts=cohorts_of(entity.tally),
+        groups=groups_of(entity.tally),
+        windows=entity.history.windows,
+        usual=entity.history.usual,
+        declared=declared_of(entity.tally, entity.declarations, entity.history.declared_before),
+        certified_runs=entity.history.certified_runs,
+        is_onboarding=entity.history.is_onboarding,
+        aside=_summed(part.aside for part in parts),
     )
 
 
-def excluded_of(changes: Sequence[Change]) -> tuple[Excluded, ...]:
-    """Changes that claim one target record together; partitions cannot see each other's, so it is found here."""
-    claimed = Counter((change.entity, change.target_id) for change in changes if change.target_id is not None)
-    return tuple(
-        Excluded(change_id=change.change_id, code="MAT_AMBIGUOUS")
-        for change in sorted(changes, key=lambda change: change.change_id)
-        if change.target_id is not None and claimed[(change.entity, change.target_id)] > 1
-    )
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return {name: total[name] for name in sorted(total) if total[name]}
 
 
 def plan_of(draft: Draft) -> Plan:
@@ -111,13 +144,15 @@ def plan_of(draft: Draft) -> Plan:
     definition, state = draft.connector.definition, draft.state
     policy, figures = policy_of(definition), figures_of(draft)
     verdict = guard(figures, policy)
-    by_class = Counter(change.change_class.value for change in draft.changes)
+    by_class = _summed(entity.changes for entity in figures.entities)
     risk = risk_of(by_class, verdict.level)
     hours = min(
         VALID_HOURS[risk],
         definition.approval.valid_hours_high_risk if risk == "D2" else definition.approval.valid_hours,
     )
-    targets = [fact for fact in draft.snapshots if fact.side == "target"]
+    targets = [entity.target for entity in draft.entities]
+    contested = sorted(change_id for entity in draft.entities for change_id in entity.contested)
+    asides = [aside for entity in draft.entities for aside in entity.asides]
     header = PlanHeader(
         run=state.run,
         requester=state.requester,
@@ -130,39 +165,43 @@ def plan_of(draft: Draft) -> Plan:
         # The oldest of several readings counts: what happened after it was not seen.
         target_serial=min(fact.target_serial for fact in targets),
         target_read_at=min(fact.started_at for fact in targets),
-        entities=tuple(
-            EntityPlan(
-                entity=name,
-                compared_fields=tuple(contract.fields),
-                # The key is how a reviewer and the log name the record; it is shown, or no change could be told apart.
-                personal_fields=tuple(
-                    field for field, one in contract.fields.items() if one.pii != "none" and field != contract.key
-                ),
-            )
-            for name, contract in definition.entities.items()
-        ),
+        entities=tuple(_entity_plan(name, contract) for name, contract in definition.entities.items()),
         certificates=tuple(
             certificate
-            for fact in sorted(draft.snapshots, key=lambda fact: (fact.entity, fact.side))
-            for certificate in fact.certificates
+            for entity in sorted(draft.entities, key=lambda entity: entity.entity)
+            for side in (entity.source, entity.target)
+            for certificate in side.certificates
         ),
         figures=figures,
         policy=policy,
         verdict=verdict,
-        excluded=excluded_of(draft.changes),
-        changes=len(draft.changes),
-        changes_by_class={name: by_class[name] for name in sorted(by_class)},
+        excluded=tuple(Excluded(change_id=change_id, code="MAT_AMBIGUOUS") for change_id in contested),
+        changes=sum(by_class.values()),
+        changes_by_class=by_class,
         approvals_needed=approvals_needed(risk),
         created_at=to_text(draft.now),
         expires_at=to_text(draft.now + timedelta(hours=hours)),
+        asides=len(asides),
+        asides_digest=asides_digest_of(asides),
     )
-    leaves = leaves_of(draft.changes)
-    pages = sorted((page for part in draft.partitions for page in part.pages), key=lambda page: page.subject)
+    entries = [entry for entity in draft.entities for part in entity.index for entry in part.entries]
+    pages = [page for entity in draft.entities for part in entity.parts for page in part.pages]
     return Plan(
         header=header,
-        pages=tuple(pages),
-        plan_digest=plan_digest_of(header, leaves),
-        content_digest=content_digest_of(header, leaves),
+        pages=tuple(sorted(pages, key=lambda page: page.subject)),
+        plan_digest=plan_digest_from_index(header, entries),
+        content_digest=content_digest_from_index(header, entries),
+    )
+
+
+def _entity_plan(name: str, contract: EntityContract) -> EntityPlan:
+    return EntityPlan(
+        entity=name,
+        compared_fields=tuple(contract.fields),
+        # The key is how a reviewer and the log name the record; it is shown, or no change could be told apart.
+        personal_fields=tuple(
+            field for field, one in contract.fields.items() if one.pii != "none" and field != contract.key
+        ),
     )
 
 

@@ -19,6 +19,6 @@ class DifferSettings(ServiceSettings):
     identities: Path
     """File of the people who may approve, with their public keys."""
     database_url: str
-    """The differ's own database: what was written last, and how many rows each source had."""
+    """The differ's own database: what was written last, what was missed, and what earlier plans brought."""
     commitment_key: str
     """Reference to the secret from which the keys of all commitments are derived."""

@@ -20,7 +20,8 @@ from shared.plan.document import (
     header_subject,
     page_subject,
 )
-from shared.policy.guard import GuardFigures, Level, Verdict
+from shared.policy.figures import GuardFigures
+from shared.policy.guard import Level, Verdict
 from shared.policy.limits import Limit, Policy
 from shared.records.certificate import Certificate
 from shared.run.counts import NineCounts

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,17 +24,21 @@ import services.applier.handlers as applier
 import services.differ.handlers as differ
 import services.extractor.handlers as extractor
 from services.differ.ledger import Ledger
+from services.differ.memory import Scope, Seed
 from shared.bus.commit import Committer
 from shared.bus.dispatch import Dispatcher, RequestRoute, Route
 from shared.bus.reading import read_all
 from shared.bus.topology import PEOPLE
 from shared.clock import SystemClock, to_text
 from shared.contract.catalog import Connectors
+from shared.contract.loading import load_connector
+from shared.contract.releases import publish
 from shared.errors import NeedsPerson, TryLater
 from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
 from shared.events.model import Document
 from shared.events.stored import Stored
 from shared.ids import RandomIds
+from shared.plan.document import Plan, PlanPage, header_subject, pages_filter
 from shared.policy.approval import Approval
 from shared.ports.connections import Connection, Connections
 from shared.ports.registry import Registry
@@ -182,6 +187,7 @@ class SmallHouse:
     ledgers: list[Ledger] = field(default_factory=list)
     readers: dict[str, JetStreamContext] = field(default_factory=dict)
     run: str = ""
+    declaration: str = ""
 
     @classmethod
     async def made(cls, bus: BusUnderTest, folder: Path) -> Self:
@@ -197,8 +203,48 @@ class SmallHouse:
         made.people[0]["first"] = "Changed"
         made.people[1]["first"] = "Changed"
         made.target.records = {f"t-{n}": record(n) for n in (*range(1, 8), 20)}
+        await made.remember_past(missed={"E20": timedelta(days=3)})  # the contact who is gone
+        made.publish()
         made.readers = {stream: await bus.js_as(user) for stream, user in STREAMS.items()}
         return made
+
+    @property
+    def scope(self) -> Scope:
+        """Whose memory the ledger keeps."""
+        return Scope(connector=self.connector, target=self.target_name, entity=ENTITY)
+
+    async def remember_past(
+        self,
+        *,
+        certified_runs: int = 2,
+        missed: Mapping[str, timedelta] | None = None,
+        links: Mapping[str, str] | None = None,
+    ) -> None:
+        """As if the connector had run for weeks: not onboarded any more, and records missed so long ago."""
+        ledger = Ledger(self.ledger_url)
+        await ledger.prepare()
+        await ledger.remember_history(
+            Seed(
+                scope=self.scope,
+                certified_runs=certified_runs,
+                has_applied=certified_runs > 0,
+                links=links or {},
+                missed={key: CLOCK.now() - ago for key, ago in (missed or {}).items()},
+                rows_accepted={},
+            )
+        )
+        await ledger.close()
+
+    async def plan(self) -> Plan:
+        """The plan of the present run."""
+        async for stored in self.stored("PLAN", header_subject(self.run)):
+            return Plan.model_validate_json(stored.data)
+        raise AssertionError("the run has no plan")
+
+    async def pages(self) -> list[PlanPage]:
+        """All pages of the present run."""
+        found = [one async for one in self.stored("PLAN", pages_filter(self.run))]
+        return [PlanPage.model_validate_json(one.data) for one in found]
 
     async def close(self) -> None:
         for ledger in self.ledgers:
@@ -234,6 +280,7 @@ class SmallHouse:
                     identities=IDENTITIES,
                     ledger=ledger,
                     commitment_master=MASTER,
+                    ids=IDS,
                 )
             case _:
                 module = applier
@@ -259,9 +306,16 @@ class SmallHouse:
 
     # --- the road ---------------------------------------------------------------------------------------------------
 
-    async def request(self, mode: str = "apply", *, who: str = "olga") -> Reply:
+    def publish(self) -> None:
+        """Have the definition as it is now as the only release."""
+        folder = self.folder / self.connector
+        shutil.rmtree(folder / "releases", ignore_errors=True)
+        publish(folder, load_connector(folder), at=SystemClock().now(), by="olga")
+
+    async def request(self, mode: str = "apply", *, who: str = "olga", **more: str) -> Reply:
         """Ask for a run; its id is kept when it is admitted."""
-        body = RequestRun.model_validate({"connector": self.connector, "mode": mode})
+        self.publish()
+        body = RequestRun.model_validate({"connector": self.connector, "mode": mode, **more})
         reply = await (await self.replica("extractor")).ask("aether.run.request", body, who=who)
         if reply.is_accepted and reply.run is not None:
             self.run = reply.run
@@ -279,8 +333,8 @@ class SmallHouse:
     async def apply(self) -> None:
         await (await self.replica("applier")).deliver_until_taken(await self.command(f"cmd.apply.{self.run}"))
 
-    async def to_drafted(self, mode: str = "apply") -> None:
-        reply = await self.request(mode)
+    async def to_drafted(self, mode: str = "apply", **more: str) -> None:
+        reply = await self.request(mode, **more)
         assert reply.is_accepted, reply
         await self.read_sides()
         await self.diff()
@@ -293,6 +347,18 @@ class SmallHouse:
 
     async def to_finished(self) -> None:
         await self.to_approved()
+        await self.apply()
+
+    async def to_finished_over_limits(self) -> None:
+        """As above, with a plan that the guard may have held."""
+        await self.to_drafted()
+        held = (await self.state()).status == "held"
+        body = await self.decision("anna", is_override=held)
+        reply = await (await self.replica("differ")).ask("aether.run.approve", body, who="anna")
+        if reply.status != "approved":
+            body = await self.decision("abel", is_override=held)
+            reply = await (await self.replica("differ")).ask("aether.run.approve", body, who="abel")
+        assert reply.status == "approved", reply
         await self.apply()
 
     async def to_paused(self) -> None:
@@ -370,14 +436,20 @@ class SmallHouse:
         ledger = Ledger(self.ledger_url)
         await ledger.prepare()
         keys = sorted({str(person["id"]) for person in self.people} | {"E20"})
-        written = await ledger.written_last(self.target_name, ENTITY, keys)
+        recalled = await ledger.recall(self.scope, keys)
+        written = {key: {"target_id": one.target_id, **one.written} for key, one in recalled.items() if one.written}
+        misses = {key: (one.strikes, str(one.last_strike_at)) for key, one in recalled.items() if one.strikes}
         rows = await ledger.rows_accepted(self.connector)
         await ledger.close()
         return Picture(
             messages=dict(sorted(counted.items())),
             state=(await self.state()).model_dump_json(),
             journal=tuple(sorted(self.target.journal)),
-            written=(*sorted((key, *sorted(one.items())) for key, one in written.items()), *sorted(rows.items())),
+            written=(
+                *((key, *sorted(one.items())) for key, one in sorted(written.items())),
+                *sorted(misses.items()),
+                *sorted(rows.items()),
+            ),
         )
 
     def effects(self) -> Counter[str]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.applier.handlers import on_resume_run
-from services.differ.handlers import on_approve_run, on_reject_run
+from services.differ.handlers import on_approve_run, on_declare_delta, on_reject_run, on_withdraw_delta
 from services.extractor.handlers import on_cancel_run, on_request_run
 from shared.bus.dispatch import RequestRoute
-from shared.events.commands import NameRun, RequestRun
+from shared.clock import to_text
+from shared.events.commands import DeclareDelta, NameRun, RequestRun, WithdrawDelta
 from shared.events.facts import CommandRefused
 from shared.events.model import Document
-from tests.integration.handlers.small_house import REQUESTS, SmallHouse
+from tests.integration.handlers.small_house import CLOCK, REQUESTS, SmallHouse
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Case:
     arrange: Callable[[SmallHouse], Awaitable[None]]
     body: Callable[[SmallHouse], Awaitable[Document]]
     who: str
-    status: str
-    """What the reply to the first one says."""
+    status: str | None
+    """What the reply to the first one says; None for a command that is about no run."""
     again: str
     """Code of the refusal of the second one."""
 
@@ -50,13 +52,41 @@ async def _admitted(house: SmallHouse) -> None:
     await house.request()
 
 
+async def _declaration(house: SmallHouse) -> DeclareDelta:
+    now = CLOCK.now()
+    return DeclareDelta(
+        connector=house.connector,
+        change_class="suspend",
+        where={"role": ("TEACHER",)},
+        expected=5,
+        valid_from=to_text(now - timedelta(hours=1)),
+        valid_until=to_text(now + timedelta(days=3)),
+        reason="as told",
+    )
+
+
+async def _declared(house: SmallHouse) -> None:
+    await house.request()
+    body = await _declaration(house)
+    reply = await (await house.replica("differ")).ask("aether.guard.declare", body, who="otto")
+    assert reply.declaration is not None
+    house.declaration = reply.declaration
+
+
+async def _withdrawal(house: SmallHouse) -> Document:
+    return WithdrawDelta(declaration=house.declaration, reason="as told")
+
+
 CASES: dict[Any, Case] = {
     on_request_run: Case(_nothing, _request, "olga", "queued", "APV_OVERLAP"),
     on_cancel_run: Case(_admitted, _name, "otto", "cancelled", "APV_WRONG_STATE"),
     on_approve_run: Case(SmallHouse.to_drafted, lambda h: h.decision("anna"), "anna", "approved", "APV_WRONG_STATE"),
     on_reject_run: Case(SmallHouse.to_drafted, _rejection, "anna", "rejected", "APV_WRONG_STATE"),
     on_resume_run: Case(SmallHouse.to_paused, _name, "otto", "applying", "APV_WRONG_STATE"),
+    on_declare_delta: Case(_admitted, _declaration, "otto", None, "APV_MALFORMED"),
+    on_withdraw_delta: Case(_declared, _withdrawal, "otto", None, "APV_MALFORMED"),
 }
+ABOUT_NO_RUN = (on_declare_delta, on_withdraw_delta)
 
 every_request = pytest.mark.parametrize(
     ("service", "route"), REQUESTS, ids=[f"{service}.{route.handler.__name__}" for service, route in REQUESTS]
@@ -80,8 +110,10 @@ async def test_command_sent_twice_acts_once(
     one = await house.replica(service)
     first = await one.ask(route.subject, body, who=case.who)
     assert (first.is_accepted, first.status) == (True, case.status)
-    assert first.run is not None
-    house.run = first.run
+    if case.status is not None:
+        assert first.run is not None
+        house.run = first.run
+    assert (first.declaration is None) == (case.status is not None)
     once = await house.picture()
     other = one if replicas == 1 else await house.replica(service)
     second = await other.ask(route.subject, body, who=case.who)
@@ -93,7 +125,7 @@ async def test_command_sent_twice_acts_once(
 @pytest.mark.parametrize(
     ("service", "route"),
     # A request after the end is the next run; that is for the next test.
-    [(service, route) for service, route in REQUESTS if route.handler is not on_request_run],
+    [(service, route) for service, route in REQUESTS if route.handler not in (on_request_run, *ABOUT_NO_RUN)],
 )
 async def test_command_that_comes_after_the_end_is_refused_and_recorded(
     house: SmallHouse, service: str, route: RequestRoute[Any]

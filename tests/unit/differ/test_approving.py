@@ -14,6 +14,7 @@ from shared.events.commands import ApplyPlan
 from shared.events.facts import PlanDecided
 from shared.plan.change import ChangeClass
 from shared.policy.approval import SignedApproval
+from shared.policy.limits import Limit, policy_with
 from shared.run.moves import Decision
 from shared.run.state import RunState
 from shared.run.states import RunStatus
@@ -21,7 +22,11 @@ from tests.unit.plan.plan_builder import IDENTITIES, NOW, approval, change, plan
 
 S = RunStatus
 PLAIN = plan([change(1)])
-RISKY = plan([change(n, ChangeClass.DELETE) for n in (1, 2)])
+RISKY = plan(
+    [change(n, ChangeClass.DELETE) for n in (1, 2)],
+    # Deleting is off until a connector sets its limit; without one the plan would need an override as well.
+    policy=policy_with({"delete": Limit(count=25, percent=1, floor=2)}),
+)
 
 
 def decide(state: RunState, given: SignedApproval, *, actor: str | None = None, now: datetime = NOW) -> Decision:

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 
 from services.applier.preconditions import Standing, standing
-from services.differ.diff import Comparison, explained
-from services.differ.planning import excluded_of
-from shared.hashing.commitment import commit
+from services.differ.comparing import Memory
+from shared.contract.protected import ProtectedRecord, Protection
+from shared.hashing.commitment import commit, subject_key
 from shared.plan.change import Cause, Change, ChangeClass
-from shared.ports.wire import Value
-from tests.unit.differ.frames import Row, changes_of, compare, contract, want
-from tests.unit.plan.plan_builder import FIELDS, MASTER, record
+from shared.ports.wire import Record, Value
+from tests.unit.differ.frames import Outcome, Row, contract, entity_of, missed_before, remembering, run, want
+from tests.unit.plan.plan_builder import ENTITY, FIELDS, MASTER, NOW, TARGET, record
 
 C = ChangeClass
+ADMINS = contract(role={"privileged": ("ADMIN", "OWNER"), "is_role": True})
 
 
 def one(wanted: Sequence[Row], live: Sequence[Row], **more: Any) -> Change:
-    (part,) = compare(wanted, live, **more)
-    (change,) = part.changes
+    (change,) = run(wanted, live, **more).changes
     return change
-
-
-def result(wanted: Sequence[Row], live: Sequence[Row], **more: Any) -> Comparison:
-    (part,) = compare(wanted, live, **more)
-    return part
 
 
 def after(change: Change) -> dict[str, Value]:
     return {field.name: field.after for field in change.fields}
 
 
+def causes(change: Change) -> dict[str, Cause]:
+    return {field.name: field.cause for field in change.fields}
+
+
+def commitments(number: int, **values: Value) -> dict[str, str]:
+    key = subject_key(MASTER, f"{TARGET}/{ENTITY}/E{number}")
+    return {name: commit(key, value) for name, value in values.items()}
+
+
+def protection(**named: str) -> Protection:
+    return Protection([ProtectedRecord.model_validate({**named, "reason": "kept by hand"})])
+
+
+# --- what becomes a change ------------------------------------------------------------------------------------------
+
+
 def test_equal_records_give_no_change() -> None:
-    assert result([want(1), want(2)], [record(1), record(2)]).changes == []
+    outcome = run([want(1), want(2)], [record(1), record(2)])
+    assert (outcome.changes, outcome.aside) == ([], [])
+    assert outcome.compared[0].pairs.is_empty()
 
 
 def test_missing_record_is_created_with_all_its_values() -> None:
@@ -62,6 +77,7 @@ def test_missing_record_is_created_with_all_its_values() -> None:
         ({"role": "NURSE"}, {}, C.ROLE_CHANGE),
         ({"role": "NURSE"}, {"role": None}, C.UPDATE),
         ({}, {"active": False}, C.REACTIVATE),
+        ({}, {"active": None}, C.UPDATE),  # was not suspended
         ({"first_name": None}, {}, C.NULL_OUT),
         # Of several, the riskiest: role before rename before emptying before reactivation before the rest.
         ({"role": "NURSE", "email": "new@example.org", "first_name": None}, {"active": False}, C.ROLE_CHANGE),
@@ -76,7 +92,8 @@ def test_change_has_the_riskiest_class_of_what_it_does(
     under = contract(first_name={"clear": True})
     made = one([want(1, **wanted)], [record(1, **live)], under=under)
     assert made.change_class is expected
-    assert made.verb == ("reactivate" if expected is C.REACTIVATE else "update")
+    # Whatever the class says of the risk, a suspended record that becomes active is reactivated.
+    assert made.verb == ("reactivate" if live.get("active") is False else "update")
     differing = {
         name: {**want(1, **wanted)}[name] for name in FIELDS if want(1, **wanted)[name] != record(1, **live)[name]
     }
@@ -85,143 +102,66 @@ def test_change_has_the_riskiest_class_of_what_it_does(
     assert made.write.path == "/contacts/t-1"
 
 
-def test_rename_of_a_matched_record_is_an_update_and_never_a_delete_and_a_create() -> None:
-    (part,) = compare([want(1, email="new@example.org", first_name="New")], [record(1)])
-    assert [change.verb for change in part.changes] == ["update"]
+@pytest.mark.parametrize(
+    ("live", "expected"),
+    [
+        ([record(1)], C.PRIVILEGE_GAIN),
+        ([record(1, role=None)], C.PRIVILEGE_GAIN),  # a first value that gives power is a gain all the same
+        ([record(1, role="OWNER")], C.PRIVILEGE_GAIN),  # from one power to another
+        ([record(1, role="ADMIN", first_name="Old")], C.UPDATE),  # had it before
+        ([], C.PRIVILEGE_GAIN),
+    ],
+)
+def test_value_that_gives_power_is_a_gain_of_privilege(live: Sequence[Row], expected: ChangeClass) -> None:
+    assert one([want(1, role="ADMIN")], live, under=ADMINS).change_class is expected
+
+
+def test_losing_a_privilege_is_a_change_of_role_only() -> None:
+    assert one([want(1)], [record(1, role="ADMIN")], under=ADMINS).change_class is C.ROLE_CHANGE
+
+
+def test_privileged_true_of_a_flag_is_a_gain() -> None:
+    under = contract(active={"privileged": ("true",)})
+    assert one([want(1)], [record(1, active=False)], under=under).change_class is C.PRIVILEGE_GAIN
 
 
 def test_null_clears_nothing_unless_the_contract_says_clear() -> None:
-    assert result([want(1, first_name=None, email=None)], [record(1)]).changes == []
+    assert run([want(1, first_name=None, email=None)], [record(1)]).changes == []
     cleared = one([want(1, first_name=None, email=None)], [record(1)], under=contract(first_name={"clear": True}))
     assert after(cleared) == {"first_name": None}
     assert cleared.change_class is C.NULL_OUT
 
 
+def test_field_of_which_nothing_is_known_is_left_alone_even_where_null_clears() -> None:
+    under = contract(first_name={"clear": True}, email={"clear": True})
+    unknown = want(1, first_name=None, email=None, **{"left alone": "first_name"})
+    assert after(one([unknown], [record(1)], under=under)) == {"email": None}
+    assert run([{**unknown, "left alone": "email,first_name"}], [record(1)], under=under).changes == []
+    assert "first_name" not in after(one([unknown], [], under=under))
+
+
 def test_value_becoming_empty_is_counted_whatever_the_class() -> None:
     under = contract(first_name={"clear": True})
-    part = result([want(1, first_name=None, role="NURSE"), want(2, role="NURSE")], [record(1), record(2)], under=under)
-    assert (part.by_class, part.null_outs) == ({"role_change": 2}, 1)
-    assert result([want(1, first_name=None)], [record(1, first_name=None)], under=under).changes == []
+    outcome = run([want(1, first_name=None, role="NURSE"), want(2, role="NURSE")], [record(1), record(2)], under=under)
+    (drafted,) = outcome.pairs
+    assert (drafted.by_class, drafted.null_outs) == ({"role_change": 2}, 1)
+    assert drafted.field_changes == {"first_name": 1, "role": 2}
+    assert run([want(1, first_name=None)], [record(1, first_name=None)], under=under).changes == []
+
+
+def test_removal_and_create_count_as_no_emptied_value_and_no_changed_field() -> None:
+    under = contract(ladder="delete", removal={"strikes": 1})
+    gone = remembering(Memory("E2", suspended_since=NOW - timedelta(days=31)))
+    settled = run([want(1)], [record(2, active=False)], under=under, recall=gone).settled
+    assert settled.by_class == {"create": 1, "delete": 1}
+    assert (settled.null_outs, settled.field_changes) == (0, {})
 
 
 def test_unmanaged_field_is_set_at_creation_and_never_again() -> None:
     under = contract(first_name={"managed": False})
-    assert result([want(1, first_name="Other")], [record(1)], under=under).changes == []
+    assert run([want(1, first_name="Other")], [record(1)], under=under).changes == []
     assert after(one([want(1)], [], under=under))["first_name"] == "Name1"
     assert "first_name" not in after(one([want(1, first_name="Other", role="NURSE")], [record(1)], under=under))
-
-
-def test_record_desired_no_longer_is_suspended_in_the_last_wave() -> None:
-    gone = one([], [record(1)])
-    assert (gone.change_class, gone.verb, gone.wave) == (C.SUSPEND, "suspend", 2)
-    assert [(field.name, field.before, field.after, field.cause) for field in gone.fields] == [
-        ("active", True, False, Cause.SCOPE_CHANGE)
-    ]
-
-
-def test_record_that_is_suspended_already_is_not_touched_and_not_counted() -> None:
-    part = result([want(2)], [record(1, active=False), record(2)])
-    assert part.changes == []
-    assert part.live_managed == 1
-
-
-def test_preserve_removes_nothing_and_suppresses_nothing() -> None:
-    part = result([], [record(1)], under=contract(ladder="preserve"))
-    assert (part.changes, part.removals_suppressed) == ([], 0)
-
-
-def test_incomplete_snapshot_never_yields_removals_and_says_how_many() -> None:
-    part = result(
-        [want(1, first_name="New")], [record(1), record(2), record(3), record(4, active=False)], may_remove=False
-    )
-    assert part.by_class == {"update": 1}
-    assert part.removals_suppressed == 2
-
-
-def test_quarantined_record_is_unknown_and_neither_changed_nor_removed() -> None:
-    part = result([], [record(1), record(2)], quarantined=["E1", "E9"])
-    assert [change.key for change in part.changes] == ["E2"]
-    assert (part.quarantined_kept, part.live_managed) == (1, 2)
-    many = result(
-        [want(n) for n in range(50, 1000)], [record(n) for n in range(1000)], quarantined=[f"E{n}" for n in range(50)]
-    )
-    assert (many.changes, many.quarantined_kept) == ([], 50)
-
-
-def test_target_records_that_share_a_key_are_ambiguous_and_never_created_again() -> None:
-    """Two target records with one key stand in quarantine, so the desired record finds none: it must not be new."""
-    part = result([want(1), want(2)], [record(2)], quarantined=["E1"])
-    assert part.changes == []
-    assert part.ambiguous_keys == ["E1"]
-
-
-def test_record_without_our_key_is_adopted_by_its_email() -> None:
-    adopted = one([want(1)], [record(7, external_id=None, email="p1@example.org", first_name="Old")])
-    assert (adopted.key, adopted.target_id, adopted.verb) == ("E1", "t-7", "update")
-    assert after(adopted) == {"external_id": "E1", "first_name": "Name1"}
-    assert adopted.precondition is not None
-
-
-def test_record_without_our_key_is_never_removed() -> None:
-    assert result([], [record(7, external_id=None)]).changes == []
-
-
-def test_match_by_key_goes_before_match_by_email() -> None:
-    part = result([want(1, first_name="New")], [record(1), record(7, external_id=None, email="p1@example.org")])
-    assert [(change.key, change.target_id) for change in part.changes] == [("E1", "t-1")]
-
-
-def test_desired_record_that_matches_two_is_ambiguous() -> None:
-    twins = [record(7, external_id=None, email="p1@example.org"), record(8, external_id=None, email="p1@example.org")]
-    part = result([want(1)], twins)
-    assert (part.changes, part.ambiguous_keys) == ([], ["E1"])
-
-
-@pytest.mark.parametrize("partitions", [1, 2, 8])
-def test_all_desired_that_claim_one_record_are_set_aside_wherever_they_lie(partitions: int) -> None:
-    """A partition cannot see the claims of another, so each becomes a change, and the plan leaves them all out."""
-    email = "x@example.org"
-    parts = compare(
-        [*(want(n, email=email) for n in range(1, 5)), want(6, first_name="New")],
-        [record(7, external_id=None, email=email), record(6)],
-        partitions=partitions,
-    )
-    changes = changes_of(parts)
-    claims = [change for change in changes if change.target_id == "t-7"]
-    assert sorted(change.key for change in claims) == ["E1", "E2", "E3", "E4"]
-    assert sum(len(part.ambiguous_keys) for part in parts) == 0
-    aside = {one.change_id for one in excluded_of(changes)}
-    assert aside == {change.change_id for change in claims}
-    assert [change.key for change in changes if change.change_id not in aside] == ["E6"]
-
-
-def test_desired_that_share_two_records_are_ambiguous_and_no_changes() -> None:
-    email = "x@example.org"
-    twins = [record(7, external_id=None, email=email), record(8, external_id=None, email=email)]
-    part = result([want(1, email=email), want(2, email=email)], twins)
-    assert (part.changes, part.ambiguous_keys) == ([], ["E1", "E2"])
-
-
-def test_record_claimed_by_two_correlation_fields_is_given_to_nobody() -> None:
-    under = contract(correlate=("email", "first_name"))
-    live = [record(7, external_id=None, email="p1@example.org", first_name="Name2")]
-    changes = result([want(1, first_name="Other"), want(2)], live, under=under).changes
-    assert {(change.key, change.target_id) for change in changes} == {("E1", "t-7"), ("E2", "t-7")}
-    assert {one.change_id for one in excluded_of(changes)} == {change.change_id for change in changes}
-
-
-def test_blank_email_matches_nobody() -> None:
-    part = result([want(1, email=None)], [record(7, external_id=None, email=None)])
-    assert part.by_class == {"create": 1}
-
-
-def test_second_correlation_field_is_tried_where_the_first_finds_nothing() -> None:
-    adopted = one(
-        [want(1)],
-        [record(7, external_id=None, email="other@example.org", first_name="Name1")],
-        under=contract(correlate=("email", "first_name")),
-    )
-    assert (adopted.key, adopted.target_id) == ("E1", "t-7")
 
 
 def test_precondition_is_what_the_target_showed_and_not_its_normalised_form() -> None:
@@ -231,27 +171,13 @@ def test_precondition_is_what_the_target_showed_and_not_its_normalised_form() ->
     assert standing(made, record(1), compared_fields=FIELDS) is Standing.MOVED
 
 
+def test_before_is_what_the_target_showed() -> None:
+    made = one([want(1, email="new@example.org")], [{**record(1), "shown email": "P1@Example.org"}])
+    assert [(field.before, field.after) for field in made.fields] == [("P1@Example.org", "new@example.org")]
+
+
 def test_another_spelling_of_an_equal_value_is_no_change() -> None:
-    assert result([want(1)], [{**record(1), "shown email": "P1@Example.org"}]).changes == []
-
-
-def test_value_that_we_wrote_and_the_target_lost_has_drifted() -> None:
-    made = one([want(1, first_name="New", role="NURSE")], [record(1)])
-    key = bytes.fromhex(made.commitment_key)
-    written = {"E1": {"first_name": commit(key, "New"), "role": commit(key, "COUNSELOR")}}
-    (told,) = explained([made], written)
-    assert {field.name: field.cause for field in told.fields} == {
-        "first_name": Cause.DRIFT,
-        "role": Cause.SOURCE_CHANGE,  # it is not what we wrote: the source has changed since
-    }
-    assert explained([made], {}) == [made]
-    assert told.change_id == made.change_id
-
-
-def test_removal_keeps_its_cause_whatever_was_written() -> None:
-    gone = one([], [record(1)])
-    key = bytes.fromhex(gone.commitment_key)
-    assert explained([gone], {"E1": {"active": commit(key, False)}}) == [gone]
+    assert run([want(1)], [{**record(1), "shown email": "P1@Example.org"}]).changes == []
 
 
 def test_changes_do_not_carry_the_master_key() -> None:
@@ -260,6 +186,216 @@ def test_changes_do_not_carry_the_master_key() -> None:
     assert made.commitment_key != one([want(2)], []).commitment_key
 
 
-def test_changes_of_a_partition_stand_in_change_id_order() -> None:
-    ids = [change.change_id for change in result([want(n) for n in range(20)], []).changes]
+def test_changes_stand_in_change_id_order() -> None:
+    ids = [change.change_id for change in run([want(n) for n in range(20)], []).settled.changes]
     assert ids == sorted(ids)
+
+
+@pytest.mark.parametrize("is_hashed", [True, False])
+def test_hashes_are_made_where_a_snapshot_has_none(is_hashed: bool) -> None:
+    wanted, live = [want(1, first_name="New"), want(2), want(3)], [record(1), record(2), record(4)]
+    outcome = run(wanted, live, recall=missed_before(4), is_hashed=is_hashed)
+    assert outcome.by_class == {"create": 1, "suspend": 1, "update": 1}
+    assert not any("hash" in name for part in outcome.compared for name in part.pairs.columns)
+
+
+# --- quarantine -----------------------------------------------------------------------------------------------------
+
+
+def test_quarantined_record_is_unknown_and_neither_changed_nor_removed() -> None:
+    gone = missed_before(*range(1000))
+    outcome = run([], [record(1), record(2)], quarantined=["E1", "E9"], recall=gone)
+    assert [change.key for change in outcome.changes] == ["E2"]
+    assert outcome.settled.missed == ["E2"]
+    assert (outcome.total("quarantined_kept"), outcome.total("live_managed")) == (1, 2)
+    many = run(
+        [want(n) for n in range(50, 1000)],
+        [record(n) for n in range(1000)],
+        quarantined=[f"E{n}" for n in range(50)],
+        recall=gone,
+    )
+    assert (many.changes, many.total("quarantined_kept")) == ([], 50)
+
+
+def test_target_records_that_share_a_key_are_ambiguous_and_never_created_again() -> None:
+    """Two target records with one key stand in quarantine, so the desired record finds none: it must not be new."""
+    outcome = run([want(1), want(2)], [record(2)], quarantined=["E1"])
+    assert outcome.changes == []
+    assert outcome.ambiguous_keys == ["E1"]
+
+
+# --- causes ---------------------------------------------------------------------------------------------------------
+
+
+def test_cause_tells_who_changed_what() -> None:
+    """Written as it should be: the target lost it. Under another clause: the contract. Otherwise: the source."""
+    written = commitments(1, first_name="New", role="COUNSELOR", email="old@example.org")
+    memory = Memory("E1", written=written, clauses={"role": "clause 1", "email": "clause 1", "first_name": "clause 1"})
+    made = one(
+        [want(1, first_name="New", role="NURSE", email="new@example.org")],
+        [record(1, active=False)],
+        entity=entity_of(clause_digests={"role": "clause 1", "email": "clause 2", "first_name": "clause 2"}),
+        recall=remembering(memory),
+    )
+    assert causes(made) == {
+        "first_name": Cause.DRIFT,
+        "role": Cause.SOURCE_CHANGE,
+        "email": Cause.CONTRACT_CHANGE,
+        "active": Cause.SOURCE_CHANGE,  # never written by us
+    }
+
+
+def test_clause_of_which_one_side_is_not_known_is_no_contract_change() -> None:
+    memory = Memory("E1", written=commitments(1, role="COUNSELOR"))
+    made = one(
+        [want(1, role="NURSE")],
+        [record(1)],
+        entity=entity_of(clause_digests={"role": "clause 2"}),
+        recall=remembering(memory),
+    )
+    assert causes(made) == {"role": Cause.SOURCE_CHANGE}
+
+
+def test_record_that_somebody_deleted_in_the_target_is_made_again_and_has_drifted() -> None:
+    memory = Memory("E1", target_id="t-1", written=commitments(1, first_name="Name1", role="NURSE"))
+    made = one([want(1)], [], recall=remembering(memory))
+    assert made.change_class is C.CREATE
+    assert causes(made)["first_name"] is Cause.DRIFT
+    assert causes(made)["role"] is Cause.SOURCE_CHANGE
+
+
+def test_memory_changes_no_change_id() -> None:
+    plain = one([want(1, first_name="New")], [record(1)])
+    memory = Memory("E1", target_id="t-1", written=commitments(1, first_name="New"))
+    assert one([want(1, first_name="New")], [record(1)], recall=remembering(memory)).change_id == plain.change_id
+
+
+def test_change_that_an_approval_left_out_is_marked() -> None:
+    plain = one([want(1, first_name="New")], [record(1)])
+    memory = Memory("E1", deferred=frozenset({plain.change_id}))
+    marked = one([want(1, first_name="New")], [record(1)], recall=remembering(memory))
+    assert (plain.marks, marked.marks) == ((), ("deferred",))
+    assert one([want(1, first_name="Other")], [record(1)], recall=remembering(memory)).marks == ()
+
+
+# --- protected and held ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [{"key": "E1"}, {"target_id": "t-1"}])
+def test_protected_record_is_never_changed(named: dict[str, str]) -> None:
+    entity = entity_of(protected=protection(**named))
+    outcome = run([want(1, first_name="New"), want(2, first_name="New")], [record(1), record(2)], entity=entity)
+    assert [change.key for change in outcome.changes] == ["E2"]
+    assert outcome.told == [("E1", "update", "DIF_PROTECTED")]
+    (told,) = outcome.aside
+    assert (told.target_id, told.fields) == ("t-1", ("first_name",))
+    gone = run([], [record(1)], entity=entity, recall=missed_before(1))
+    assert (gone.changes, gone.told) == ([], [("E1", "suspend", "DIF_PROTECTED")])
+
+
+def test_protected_by_what_the_target_shows_and_not_by_what_is_wanted() -> None:
+    rule = ProtectedRecord.model_validate({"where": [{"column": "role", "in": ["ADMIN"]}], "reason": "by hand"})
+    entity = entity_of(protected=Protection([rule]))
+    outcome = run([want(1), want(2, role="ADMIN")], [record(1, role="ADMIN"), record(2)], entity=entity)
+    assert outcome.told == [("E1", "role_change", "DIF_PROTECTED")]
+    assert [(change.key, after(change)) for change in outcome.changes] == [("E2", {"role": "ADMIN"})]
+
+
+def test_protected_key_is_protected_also_where_the_target_does_not_show_it_yet() -> None:
+    entity = entity_of(protected=protection(key="E1"))
+    assert run([want(1)], [], entity=entity).told == [("E1", "create", "DIF_PROTECTED")]
+    adopted = run([want(1)], [record(7, external_id=None, email="p1@example.org")], entity=entity)
+    assert (adopted.changes, adopted.told) == ([], [("E1", "update", "DIF_PROTECTED")])
+
+
+def test_protected_field_is_left_out_and_the_others_are_written() -> None:
+    under = contract(role={"protected": True})
+    outcome = run([want(1, role="NURSE", first_name="New"), want(2, role="NURSE")], [record(1), record(2)], under=under)
+    (made,) = outcome.changes
+    assert (made.key, made.change_class, after(made)) == ("E1", C.UPDATE, {"first_name": "New"})
+    assert outcome.told == [("E1", "role_change", "DIF_FIELD_PROTECTED"), ("E2", "role_change", "DIF_FIELD_PROTECTED")]
+    assert {aside.fields for aside in outcome.aside} == {("role",)}
+    assert after(one([want(1)], [], under=under))["role"] == "TEACHER"
+
+
+def test_record_is_held_until_its_source_changes() -> None:
+    held = remembering(Memory("E1", held_against=commitments(1, first_name="New", role="TEACHER")))
+    outcome = run([want(1, first_name="New")], [record(1)], recall=held)
+    assert (outcome.changes, outcome.told) == ([], [("E1", "update", "DIF_HELD")])
+    assert run([want(1, first_name="New")], [], recall=held).told == [("E1", "create", "DIF_HELD")]
+    assert after(one([want(1, first_name="Newer")], [record(1)], recall=held)) == {"first_name": "Newer"}
+    assert run([], [record(1)], recall=held).told == [("E1", "suspend", "DIF_FIRST_MISS")], (
+        "that it is gone is a change"
+    )
+
+
+def test_record_whose_removal_was_undone_is_held_while_it_is_missing_and_follows_when_it_is_back() -> None:
+    held = remembering(Memory("E1", strikes=5, last_strike_at=NOW - timedelta(days=9), held_against={}))
+    outcome = run([], [record(1)], recall=held)
+    assert (outcome.changes, outcome.told) == ([], [("E1", "suspend", "DIF_HELD")])
+    assert after(one([want(1, first_name="New")], [record(1)], recall=held)) == {"first_name": "New"}
+
+
+def test_aside_carries_the_key_of_its_commitments() -> None:
+    (told,) = run([], [record(1)]).aside
+    assert told.commitment_key == subject_key(MASTER, f"{TARGET}/{ENTITY}/E1").hex()
+
+
+# --- what is counted beside the changes -----------------------------------------------------------------------------
+
+
+def test_cohorts_count_a_record_where_it_is_and_a_new_one_where_it_will_be() -> None:
+    under = contract(cohort=("role", "active"))
+    outcome = run(
+        [want(1, role="NURSE"), want(2), want(5, role=None)],
+        [record(1), record(2), record(3, role="NURSE"), record(4, role=None), record(6, active=False)],
+        under=under,
+        recall=missed_before(3),
+    )
+    live = [part.cohorts for part in outcome.compared]
+    assert live == [{"role=-, active=true": 1, "role=NURSE, active=true": 1, "role=TEACHER, active=true": 2}]
+    assert [drafted.cohort_changes for drafted in outcome.pairs] == [{"role=TEACHER, active=true": {"role_change": 1}}]
+    assert outcome.settled.cohort_changes == {
+        "role=-, active=true": {"create": 1},
+        "role=NURSE, active=true": {"suspend": 1},
+    }
+
+
+def test_declared_changes_are_counted_apart() -> None:
+    def declared(*, change_class: ChangeClass, before: Record | None, after: Record) -> str | None:
+        if change_class is C.SUSPEND and before is not None and before["role"] == "NURSE":
+            return "nurses leave"
+        return "nurses" if after["role"] == "NURSE" and before is not None else None
+
+    outcome = run(
+        [want(1, role="NURSE"), want(2, first_name="New"), want(7, role="NURSE")],
+        [record(1), record(2), record(3, role="NURSE"), record(4)],
+        entity=entity_of(contract(cohort=("role",)), declaration_of=declared),
+        recall=missed_before(3, 4),
+    )
+    (pairs,) = [drafted.declared for drafted in outcome.pairs]
+    assert (pairs.by_id, pairs.by_class, pairs.by_field) == ({"nurses": 1}, {"role_change": 1}, {"role": 1})
+    assert pairs.by_cohort == {"role=TEACHER": {"role_change": 1}}
+    settled = outcome.settled.declared
+    assert (settled.by_id, settled.by_class, settled.by_field) == ({"nurses leave": 1}, {"suspend": 1}, {})
+
+
+def test_rows_beyond_one_handful_are_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.differ.making.ROWS_AT_ONCE", 3)
+    numbers = range(10)
+
+    def outcome(**more: Any) -> Outcome:
+        wanted: list[Mapping[str, Value]] = [want(n, first_name=f"New{n}") for n in numbers]
+        return run([*wanted, *(want(n) for n in range(20, 30))], [record(n) for n in range(18)], **more)
+
+    made = outcome(recall=missed_before(*range(10, 18)))
+    assert made.by_class == {"create": 10, "suspend": 8, "update": 10}
+    assert {change.key: after(change) for change in made.changes if change.verb == "update"} == {
+        f"E{n}": {"first_name": f"New{n}"} for n in numbers
+    }
+
+
+def test_empty_sides_are_compared() -> None:
+    assert run([], []).changes == []
+    assert isinstance(run([], []).settled.missed, list)
+    assert run([], []).compared[0].pairs.schema["key"] == pl.String

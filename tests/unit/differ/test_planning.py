@@ -3,145 +3,49 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.differ.pages import cut
-from services.differ.planning import Draft, excluded_of, figures_of, plan_of, policy_of, status_after, summary_of
+from services.differ.comparing import Waves
+from services.differ.memory import EntityHistory
+from services.differ.planning import (
+    figures_of,
+    plan_of,
+    status_after,
+    summary_of,
+    waves_of,
+)
+from services.differ.tally import Tally, frame_of, tally_from
 from shared.clock import to_text
-from shared.contract.loading import Connector
-from shared.contract.model import ConnectorDefinition
-from shared.errors import StopRun
-from shared.events.documents import FailureNote
-from shared.events.envelope import body_of
-from shared.events.facts import PartitionDiffed, SnapshotRead
-from shared.hashing.canonical import sha256_hex
-from shared.plan.change import Change, ChangeClass
-from shared.plan.document import PAGE_CHANGES_MAX, Plan
-from shared.policy.guard import Level, SourceFigures
+from shared.plan.change import Aside, Change, ChangeClass
+from shared.plan.document import (
+    Plan,
+    asides_digest_of,
+    content_digest_of,
+    leaves_of,
+    plan_digest_of,
+)
+from shared.policy.connector_policy import policy_of
+from shared.policy.declared import Declaration
+from shared.policy.figures import UsualFigures, WindowFigures
+from shared.policy.guard import Level
 from shared.policy.limits import DEFAULT_POLICY
-from shared.run.state import Side
 from shared.run.states import RunStatus
+from tests.unit.differ.drafts import CHANGES, LIVED_IN, connector, draft
 from tests.unit.differ.frames import contract
 from tests.unit.plan.plan_builder import (
     ENTITY,
     NOW,
     OTHER_RUN,
-    RUN,
-    TARGET,
-    certificate,
     change,
     plan,
     record,
-    run_state,
 )
 
 S = RunStatus
-
-
-def connector(**overrides: Any) -> Connector:
-    definition = ConnectorDefinition.model_validate(
-        {
-            "schema_version": 1,
-            "name": "tiny",
-            "version": "1.0.0",
-            "title": "People to a small target",
-            "lifecycle": "active",
-            "target": {"system": "small_system", "connection": TARGET},
-            "sources": {"person": {"system": "people_system", "connection": "hr", "entity": "people"}},
-            "entities": {ENTITY: contract()},
-            **overrides,
-        }
-    )
-    return Connector(definition, {}, "sha256:release")
-
-
-SIDES: tuple[tuple[Side, int], ...] = (("target", 5), ("source", 6))
-"""Sides in the order of their reading, and how many minutes ago it began."""
-
-
-def draft(
-    changes: Sequence[Change],
-    *,
-    partitions: int = 2,
-    certified: bool = True,
-    target_certified: bool = True,
-    rows: int | None = 1000,
-    accepted: Mapping[tuple[str, str], int] | None = None,
-    quarantined_by_code: dict[str, int] | None = None,
-    run: str = RUN,
-    definition: Connector | None = None,
-    later: timedelta = timedelta(0),
-    null_outs: int = 0,
-    live: int = 1000,
-) -> Draft:
-    """A draft whose partitions hold the changes in turn."""
-    fault = FailureNote(code="SRC_INCOMPLETE", text="rows are missing")
-    snapshots = [
-        SnapshotRead(
-            run=run,
-            side=side,
-            entity=ENTITY,
-            attempt="a1",
-            certificates=(certificate(side=side, at=NOW + later),) if is_whole else (),
-            sources=(
-                SourceFigures(source="person" if side == "source" else "target", rows=rows, is_certified=is_whole),
-            ),
-            incomplete=None if is_whole else fault,
-            target_serial=7,
-            records=1000,
-            quarantined=sum((quarantined_by_code or {}).values()) if side == "source" else 0,
-            quarantined_by_code=(quarantined_by_code or {}) if side == "source" else {},
-            unmapped=(),
-            out_of_scope=0,
-            partitions=(),
-            started_at=to_text(NOW + later - timedelta(minutes=minutes)),
-            seconds=1,
-            memory_peak_mb=1,
-        )
-        for side, minutes in SIDES
-        for is_whole in (certified if side == "source" else target_certified,)
-    ]
-    parts = []
-    for number in range(partitions):
-        own = list(changes[number::partitions])
-        parts.append(
-            PartitionDiffed(
-                run=run,
-                partition=number,
-                entity=ENTITY,
-                changes=len(own),
-                changes_by_class=dict(Counter(one.change_class.value for one in own)),
-                null_outs=null_outs if number == 0 else 0,
-                ambiguous=1,
-                removals_suppressed=2,
-                desired=500,
-                live_managed=live // partitions,
-                quarantined_kept=0,
-                pages=tuple(
-                    page.reference.model_copy(update={"subject": page.reference.subject.replace(RUN, run)})
-                    for page in cut(own, run=run, entity=ENTITY, partition=number)
-                ),
-                seconds=1,
-                memory_peak_mb=1,
-            )
-        )
-    return Draft(
-        state=run_state(S.GUARDING, run=run),
-        connector=definition or connector(),
-        environment="staging",
-        snapshots=snapshots,
-        partitions=parts,
-        changes=changes,
-        rows_accepted=accepted or {},
-        now=NOW + later,
-    )
-
-
-CHANGES = [change(1), change(2, ChangeClass.CREATE), change(3, ChangeClass.SUSPEND)]
 
 
 def test_figures_are_the_sums_of_all_partitions() -> None:
@@ -155,7 +59,9 @@ def test_figures_are_the_sums_of_all_partitions() -> None:
     assert found.changes == {"create": 1, "suspend": 1, "update": 1}
     assert (found.desired, found.live_managed, found.removals_suppressed) == (1000, 1000, 4)
     assert found.quarantined == 5
-    assert found.ambiguous == 2 + 3  # of the partitions, and rows that claim one key
+    assert found.ambiguous == 2 + 3  # of a partition, and rows that claim one key
+    assert found.field_changes == {"first_name": 1}  # neither the create nor the removal
+    assert (found.certified_runs, found.is_onboarding) == (2, False)
     assert found.sources[0].rows_accepted_last == 900
 
 
@@ -168,31 +74,121 @@ def test_denominator_is_unknown_when_the_target_is_not_certified() -> None:
 def test_changes_that_claim_one_target_record_are_all_set_aside() -> None:
     rival = change(2, live=record(1, external_id=None), after={"external_id": "E2"})
     assert rival.target_id == CHANGES[0].target_id
-    changes = [*CHANGES, rival]
-    assert {one.change_id for one in excluded_of(changes)} == {CHANGES[0].change_id, rival.change_id}
-    assert {one.code for one in excluded_of(changes)} == {"MAT_AMBIGUOUS"}
-    assert excluded_of(CHANGES) == ()
-    (found,) = figures_of(draft(changes)).entities
-    assert found.ambiguous == 2 + 2
-    assert {one.change_id for one in plan_of(draft(changes)).header.excluded} == {
-        one.change_id for one in excluded_of(changes)
-    }
+    made = plan_of(draft([*CHANGES, rival]))
+    assert [one.change_id for one in made.header.excluded] == sorted([CHANGES[0].change_id, rival.change_id])
+    assert {one.code for one in made.header.excluded} == {"MAT_AMBIGUOUS"}
+    assert made.header.figures.entities[0].ambiguous == 2 + 2
+    assert plan_of(draft(CHANGES)).header.excluded == ()
 
 
 def test_creates_claim_no_record() -> None:
-    assert excluded_of([change(n, ChangeClass.CREATE) for n in range(5)]) == ()
+    assert plan_of(draft([change(n, ChangeClass.CREATE) for n in range(5)])).header.excluded == ()
 
 
-@pytest.mark.parametrize("partitions", [1, 3, 8])
-def test_plan_is_the_same_for_any_order_and_number_of_partitions(partitions: int) -> None:
-    one = draft(CHANGES, partitions=1)
-    many = draft(CHANGES, partitions=partitions)
-    alike = Draft(
-        **{**vars(many), "changes": CHANGES[::-1], "partitions": one.partitions, "snapshots": one.snapshots[::-1]}
+def test_digests_from_the_index_are_those_from_the_changes() -> None:
+    made = plan_of(draft(CHANGES))
+    assert made.plan_digest == plan_digest_of(made.header, leaves_of(CHANGES))
+    assert made.content_digest == content_digest_of(made.header, leaves_of(CHANGES))
+    assert made.header.changes == 3
+
+
+def test_what_was_left_out_is_counted_and_sealed() -> None:
+    aside = Aside(
+        entity=ENTITY,
+        key="E9",
+        target_id="t-9",
+        change_class=ChangeClass.SUSPEND,
+        fields=("active",),
+        code="DIF_FIRST_MISS",
+        commitment_key=CHANGES[0].commitment_key,
     )
-    assert plan_of(alike).plan_digest == plan_of(one).plan_digest
-    shuffled = Draft(**{**vars(many), "partitions": many.partitions[::-1], "changes": CHANGES[::-1]})
-    assert plan_of(shuffled) == plan_of(many)
+    made = plan_of(draft(CHANGES, aside=[aside]))
+    assert made.header.figures.entities[0].aside == {"DIF_FIRST_MISS": 1}
+    assert (made.header.asides, made.header.asides_digest) == (1, asides_digest_of([aside]))
+    other = plan_of(draft(CHANGES, aside=[aside.model_copy(update={"key": "E10"})]))
+    assert other.plan_digest != made.plan_digest
+    assert [page.changes for page in made.pages if page.changes == 0] == [0]  # a page that holds no change
+
+
+# --- cohorts, groups, declared --------------------------------------------------------------------------------------
+
+
+def test_cohorts_and_groups_with_changes_are_told_with_what_was_there_before() -> None:
+    tally: Tally = Counter(
+        {
+            ("cohort", "role=AIDE", ""): 30,
+            ("cohort", "role=TEACHER", ""): 70,
+            ("cohort_change", "role=AIDE", "update"): 2,
+            ("cohort_change", "role=AIDE", "suspend"): 1,
+            ("cohort_change", "role=-", "create"): 1,
+            ("declared_cohort", "role=AIDE", "suspend"): 1,
+            ("group", "G1", ""): 40,
+            ("group", "G2", ""): 50,
+            ("group_removal", "G2", ""): 5,
+            ("declared_group", "G2", ""): 4,
+            ("declared_field", "role", ""): 2,
+        }
+    )
+    (found,) = figures_of(draft(CHANGES, tally=tally)).entities
+    assert [(one.cohort, one.live_managed, one.changes, one.declared) for one in found.cohorts] == [
+        ("role=-", 0, {"create": 1}, {}),
+        ("role=AIDE", 30, {"suspend": 1, "update": 2}, {"suspend": 1}),
+    ]
+    assert [(one.group, one.members, one.removals, one.declared) for one in found.groups] == [("G2", 50, 5, 4)]
+    assert found.declared_fields == {"role": 2}
+
+
+def test_declarations_in_force_are_told_with_what_they_cover() -> None:
+    declared = Declaration(
+        id="d1",
+        connector="tiny",
+        entity=ENTITY,
+        change_class="suspend",
+        where={"role": ("TEACHER",)},
+        expected=10,
+        tolerance_percent=5,
+        valid_from="2026-11-01T00:00:00Z",
+        valid_until="2026-12-01T00:00:00Z",
+        reason="the year ends",
+        declared_by="otto",
+        at="2026-10-01T00:00:00Z",
+    )
+    history = replace(LIVED_IN, declared_before={"d1": 3})
+    made = draft(CHANGES, tally=Counter({("declared", "d1", ""): 1}), declarations=[declared], history=history)
+    (found,) = figures_of(made).entities
+    assert [(one.declaration, one.matched, one.applied_before) for one in found.declared] == [("d1", 1, 3)]
+
+
+def test_tally_survives_the_bus() -> None:
+    tally: Tally = Counter({("group", "G1", ""): 3, ("cohort_change", "role=-", "update"): 1})
+    assert tally_from([frame_of(tally), frame_of(tally)]) == tally + tally
+    assert tally_from([frame_of(Counter())]) == Counter()
+
+
+# --- waves ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_an_entity_needs_is_made_before_it_and_taken_away_after_it() -> None:
+    plain = contract().model_dump(by_alias=True)
+    entities = {
+        "members": {**plain, "after": ("groups", "users")},
+        "groups": plain,
+        "users": {**plain, "after": ("groups",)},
+    }
+    waves = waves_of(connector(entities=entities).definition)
+    made = sorted(waves, key=lambda name: waves[name].constructive)
+    assert made == ["groups", "users", "members"]
+    assert sorted(waves, key=lambda name: waves[name].destructive) == made[::-1]
+    assert max(one.constructive for one in waves.values()) < min(one.destructive for one in waves.values())
+
+
+def test_entities_that_need_nothing_of_each_other_go_together() -> None:
+    plain = contract().model_dump(by_alias=True)
+    waves = waves_of(connector(entities={"staff": plain, "students": plain}).definition)
+    assert waves == {name: Waves(constructive=1, destructive=2) for name in ("staff", "students")}
+
+
+# --- content --------------------------------------------------------------------------------------------------------
 
 
 def test_two_runs_over_equal_data_have_equal_content() -> None:
@@ -205,7 +201,13 @@ def test_two_runs_over_equal_data_have_equal_content() -> None:
 def test_what_was_accepted_before_is_no_part_of_the_content() -> None:
     """The first run has nothing to compare with and the second has the first; the data are equal all the same."""
     first = plan_of(draft(CHANGES))
-    second = plan_of(draft(CHANGES, run=OTHER_RUN, accepted={(ENTITY, "person"): 1000}))
+    past = EntityHistory(
+        certified_runs=9,
+        is_onboarding=False,
+        windows=(WindowFigures(window="24h", applied={"update": 3}),),
+        usual=(UsualFigures(check="update", low=0, high=4, runs=9),),
+    )
+    second = plan_of(draft(CHANGES, run=OTHER_RUN, accepted={(ENTITY, "person"): 1000}, history=past))
     assert second.content_digest == first.content_digest
 
 
@@ -272,23 +274,3 @@ def test_summary_names_what_the_plan_holds() -> None:
     assert (told.plan_digest, told.content_digest) == (GOOD.plan_digest, GOOD.content_digest)
     assert told.verdict_digest == GOOD.header.verdict.digest
     assert (told.changes, told.changes_by_class, told.approvals_needed) == (1, {"update": 1}, 1)
-
-
-def test_pages_hold_every_change_once_and_stay_below_their_bounds() -> None:
-    changes = [change(n) for n in range(PAGE_CHANGES_MAX + 1)]
-    pages = cut(changes, run=RUN, entity=ENTITY, partition=3)
-    assert [len(page.page.changes) for page in pages] == [PAGE_CHANGES_MAX, 1]
-    assert [one for page in pages for one in page.page.changes] == changes
-    for page in pages:
-        assert page.reference.sha256 == sha256_hex(body_of(page.page))
-        assert page.reference.changes == len(page.page.changes)
-    assert cut([], run=RUN, entity=ENTITY, partition=3) == []
-
-
-def test_wide_changes_are_cut_into_more_pages_and_one_too_wide_is_refused() -> None:
-    wide = [change(n, after={"first_name": "x" * 150_000}) for n in range(5)]
-    pages = cut(wide, run=RUN, entity=ENTITY, partition=0)
-    assert [one for page in pages for one in page.page.changes] == wide
-    assert len(pages) > 1
-    with pytest.raises(StopRun, match="one change takes"):
-        cut([change(1, after={"first_name": "x" * 450_000})], run=RUN, entity=ENTITY, partition=0)
