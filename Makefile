@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types walls bench-road documents clean FORCE
+.PHONY: help setup demo test check lint types walls bench bench-road documents clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -16,12 +16,14 @@ VENV := .venv
 TOOLS := .tools
 RUN := $(VENV)/bin/python
 UV := $(TOOLS)/uv/bin/uv
+# The peers that we are measured beside are large, and no program needs them.
+BENCH_VENV := $(TOOLS)/bench
 UV_STAMP := $(TOOLS)/uv-$(UV_VERSION)
 INTERPRETER := $(TOOLS)/interpreter
 SYNC_STAMP := $(VENV)/.synced
 # A district's network may have an authority of its own: where the machine knows authorities, they are believed.
 SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),--system-certs)
-CODE := bench cli deploy services shared simulators systems tests
+CODE := bench cli deploy services shared simulators systems tests transforms
 ONCE ?=
 PYTEST_ARGUMENTS ?=
 # Handed on to pytest, as in PYTEST_ARGUMENTS="-k lease".
@@ -54,6 +56,10 @@ types: setup ## Check types, strictly and everywhere
 walls: setup ## Check the import walls
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 
+bench: setup ## Measure everything beside its peers; BENCH_ARGUMENTS="--quick" or "--only diff"
+	UV_PROJECT_ENVIRONMENT=$(BENCH_VENV) $(UV) sync --frozen $(SYSTEM_CERTS) --group bench --python "$$(cat $(INTERPRETER))"
+	$(BENCH_VENV)/bin/python -m bench $(BENCH_ARGUMENTS)
+
 bench-road: setup ## Measure one large run end to end; BENCH_ARGUMENTS="--staff 50000" and the like
 	$(RUN) -m bench.road $(BENCH_ARGUMENTS)
 
@@ -61,6 +67,7 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m shared.bus.documents > $(TOOLS)/document && mv $(TOOLS)/document docs/bus.md
 	$(RUN) -m shared.failures_document > $(TOOLS)/document && mv $(TOOLS)/document docs/failures.md
 	$(RUN) -m shared.contract.schema > $(TOOLS)/document && mv $(TOOLS)/document docs/schemas/connector.schema.json
+	$(RUN) -m shared.contract.language_document > $(TOOLS)/document && mv $(TOOLS)/document docs/connector-language.md
 	$(RUN) -m shared.events.schemas export
 	$(RUN) -m deploy.documents.asyncapi > $(TOOLS)/document && mv $(TOOLS)/document docs/asyncapi.yaml
 

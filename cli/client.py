@@ -22,7 +22,7 @@ from cli.profiles import Profile
 from shared.bus.connect import Refusals
 from shared.bus.topology import REQUESTS, inbox_prefix, matches
 from shared.events import queries
-from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
+from shared.events.commands import DecideRun, DeclareDelta, NameRun, Reply, RequestRun, WithdrawDelta
 from shared.events.model import Document
 from shared.secrets import resolve
 
@@ -75,6 +75,18 @@ class PersonClient:
         """How the audit log stands."""
         return await self._ask("aether.query.health", queries.HealthQuery(), queries.HealthAnswer)
 
+    async def declared(self, question: queries.DeclaredQuery) -> queries.DeclaredAnswer:
+        """The declared deltas."""
+        return await self._ask("aether.guard.declared", question, queries.DeclaredAnswer)
+
+    async def history(self, question: queries.HistoryQuery) -> queries.HistoryAnswer:
+        """What the guard was shown of earlier runs."""
+        return await self._ask("aether.guard.history", question, queries.HistoryAnswer)
+
+    async def quarantine(self, question: queries.QuarantineQuery) -> queries.QuarantineAnswer:
+        """What stands in a run's quarantine, without values."""
+        return await self._ask("aether.quarantine.items", question, queries.QuarantineAnswer)
+
     # -- commands ----------------------------------------------------------------------------------------------------
 
     async def request_run(self, request: RequestRun) -> Reply:
@@ -96,6 +108,14 @@ class PersonClient:
     async def resume(self, command: NameRun) -> Reply:
         """Ask that a paused run go on."""
         return await self._command("aether.run.resume", command)
+
+    async def declare(self, command: DeclareDelta) -> Reply:
+        """Declare a change in advance; the reply names the declaration."""
+        return await self._command("aether.guard.declare", command)
+
+    async def withdraw(self, command: WithdrawDelta) -> Reply:
+        """Take a declaration back."""
+        return await self._command("aether.guard.withdraw", command)
 
     # -- how ---------------------------------------------------------------------------------------------------------
 

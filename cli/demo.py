@@ -100,12 +100,14 @@ class Demo:
         rows = [(name, str(counts.get(name, 0)), str(number)) for name, number in self.truth["counts"].items()]
         self._out.print(plain_table("class", "planned", "true", rows=rows))
         self._none(demo_checks.counts_differ(counts, truth=self.truth))
-        changes = [(each.change_class, each.key, [field.name for field in each.fields]) for each in plan.changes]
+        changes = [
+            (each.change_class, each.key, [(field.name, field.cause) for field in each.fields]) for each in plan.changes
+        ]
         self._none(demo_checks.changes_differ(changes, truth=self.truth))
         source = sum(snapshot.quarantined for snapshot in answer.snapshots if snapshot.side == "source")
         ambiguous = sum(line.number or 0 for line in answer.verdict if line.check == "ambiguous")
         self._none(demo_checks.quarantine_differs(source=source, ambiguous=ambiguous, truth=self.truth))
-        self._held("the plan is the district's truth, class by class, record by record, field by field")
+        self._held("the plan is the district's truth, class by class, record by record, field by field, cause by cause")
 
     async def _own_request_is_refused(self) -> RunView:
         self._step("Somebody who may request and approve asks for a run, and tries to approve it too")

@@ -24,8 +24,8 @@ GIVEN_BY_VENDOR = ("id", "createdAt", "updatedAt")
 FAULTS_SHOWN_MAX = 10
 
 Contact = Mapping[str, Any]
-PlannedChange = tuple[str, str, Iterable[str]]
-"""Class, key, and the names of the fields it touches."""
+PlannedChange = tuple[str, str, Iterable[tuple[str, str]]]
+"""Class, key, and each field that it touches with the cause."""
 
 
 def counts_differ(found: Mapping[str, int], *, truth: Mapping[str, Any]) -> list[str]:
@@ -40,12 +40,14 @@ def counts_differ(found: Mapping[str, int], *, truth: Mapping[str, Any]) -> list
 
 
 def changes_differ(changes: Iterable[PlannedChange], *, truth: Mapping[str, Any]) -> list[str]:
-    """The planned changes one by one, with the fields each touches; values are compared later, at the vendor.
+    """The planned changes one by one, with the fields each touches and why; values are compared later, at the vendor.
 
     A key that is shown masked is compared as far as it shows: its first sign and its length.
     """
     wanted = Counter(
-        (name, key, frozenset(truth["fields"][key])) for name, keys in truth["changes"].items() for key in keys
+        (name, key, frozenset((field, _cause(name, key, truth)) for field in truth["fields"][key]))
+        for name, keys in truth["changes"].items()
+        for key in keys
     )
     present = Counter((name, key, frozenset(fields)) for name, key, fields in changes)
     both = wanted & present
@@ -114,9 +116,14 @@ def _masked(key: str) -> str:
     return f"{key[:1]}…({len(key)})"
 
 
-def _told(change: tuple[str, str, frozenset[str]]) -> str:
+def _cause(name: str, key: str, truth: Mapping[str, Any]) -> str:
+    """Why a change is needed: nothing was ever written, so no field can have drifted; who left is told apart."""
+    return "scope_change" if name == "suspend" and key in truth["left_scope"] else "source_change"
+
+
+def _told(change: tuple[str, str, frozenset[tuple[str, str]]]) -> str:
     name, key, fields = change
-    return f"{name} of {key}: {', '.join(sorted(fields))}"
+    return f"{name} of {key}: {', '.join(f'{field} ({cause})' for field, cause in sorted(fields))}"
 
 
 def _bounded(faults: list[str]) -> list[str]:

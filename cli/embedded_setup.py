@@ -111,9 +111,18 @@ class Layout:
         return self.data / "district"
 
     @property
+    def past(self) -> Path:
+        """What the sample district's ledger begins with."""
+        return self.district / "past.json"
+
+    @property
     def simulator(self) -> Path:
         """State and journal of the simulated vendor."""
         return self.data / "titanhst"
+
+    def database(self, service: str) -> Path:
+        """The database of a service that has one."""
+        return self.data / f"{service}.db"
 
     @property
     def commitment_key(self) -> Path:

@@ -2,7 +2,7 @@
 
 Exit codes: 0 clean, 1 error, 2 changes pending, 3 partial or paused, 4 held or blocked, 5 stale, expired or
 superseded, 6 rejected or cancelled, 64 a mistyped command line, 130 Ctrl-C. Verbs that act on a run exit by the state
-they leave it in; verbs that only show something exit 0.
+they leave it in; verbs that only show something exit 0, verbs that compare exit 2 when there is a difference.
 
 Only typer is imported here: what a verb needs is loaded when it is called, so that help and completion stay quick.
 """
@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from cli.options import JsonOption, RootDataOption, RootProfileOption
 from cli.problem import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailed
-from cli.verbs import approvals, audit, connectors, house, runs
+from cli.verbs import approvals, audit, connectors, guard, house, quarantine, runs
 
 USAGE_EXIT_OF_TYPER = 2
 
@@ -43,6 +43,8 @@ runs.add_to(app)
 approvals.add_to(app)
 audit.add_to(app)
 connectors.add_to(app)
+guard.add_to(app)
+quarantine.add_to(app)
 house.add_to(app)
 
 

@@ -32,6 +32,15 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `aet
 ReasonOption = Annotated[
     str, typer.Option("--reason", help="Why; the auditor's database keeps the text, the audit log its digest.")
 ]
+ConnectorsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--connectors", envvar="AETHER_CONNECTORS", help="Folder of definitions. Default: the installed ones."
+    ),
+]
+ConnectorArgument = Annotated[
+    str, typer.Argument(metavar="CONNECTOR", help="Name, as `aether connector list` prints it.")
+]
 WATCH_SECONDS_DEFAULT = 3600.0
 TimeoutOption = Annotated[
     float,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -60,6 +60,7 @@ def run_lines(answer: RunAnswer, *, options: str = "") -> list[RenderableType]:
     lines += _verdict_lines(answer.verdict)
     if view.plan is not None:
         lines.append(_numbers("changes by class", view.plan.changes_by_class))
+        lines += _left_out_lines(answer.left_out)
     lines += [_snapshot_line(snapshot) for snapshot in answer.snapshots]
     for snapshot in answer.snapshots:
         lines += [f"  unmapped {text}" for text in snapshot.unmapped[:UNMAPPED_SHOWN_MAX]]
@@ -106,6 +107,7 @@ def plan_lines(answer: PlanAnswer, *, change_class: str | None = None) -> list[R
         f"  verdict  {plan.verdict_level}, {plan.approvals_needed} approval(s) needed, expires {plan.expires_at}",
         *_verdict_lines(answer.verdict),
         _numbers("changes by class", plan.changes_by_class),
+        *_left_out_lines(answer.left_out),
     ]
     if answer.excluded:
         lines.append(f"{answer.excluded} set aside by the plan; they are never carried out")
@@ -215,6 +217,16 @@ def _facts(view: RunView, answer: RunAnswer) -> RenderableType:
 
 def _verdict_lines(lines: Iterable[VerdictLine]) -> list[str]:
     return [f"{line.level.value:<5} {line.text}" for line in lines if line.level is not Level.PASS]
+
+
+def _left_out_lines(left_out: Mapping[str, int]) -> list[str]:
+    """What was found and is not done, by reason: DIF_FIRST_MISS reads "first miss"."""
+    told = ", ".join(f"{number} {_reason(code)}" for code, number in left_out.items() if number)
+    return [f"left out: {told}"] if told else []
+
+
+def _reason(code: str) -> str:
+    return code.partition("_")[2].replace("_", " ").lower()
 
 
 def _snapshot_line(snapshot: SnapshotView) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from typing import Self
 import nats
 
 from cli.client import PersonClient, connected
+from cli.demo_past import TOLD, past_of
 from cli.embedded_setup import (
     FOLDER_MODE,
     LOG_ORIGIN,
@@ -36,16 +38,18 @@ from cli.embedded_setup import (
 )
 from cli.problem import CommandFailed
 from cli.processes import LOG_TAIL_CHARACTERS, Child, ChildFailed
-from cli.profiles import load_profile
+from cli.profiles import load_profile, write_private
 from shared.bus.embedded import EmbeddedPerson, EmbeddedServer, EmbeddedServerError
 from shared.bus.provision import provision
 from shared.bus.topology import PROVISIONER, inbox_prefix
+from shared.clock import Clock, SystemClock
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds `services/`, `connectors/` and `systems/`."""
 START_SECONDS_MAX = 60.0
 """For one program to become ready, on a slow and busy machine."""
-DISTRICT_SECONDS_MAX = 300.0
+ONCE_SECONDS_MAX = 300.0
+"""For a program that makes something and ends: the sample district, its past."""
 SUPERVISE_SECONDS = 0.2
 BUS = "bus"
 BUS_LOG = "nats-server.log"
@@ -74,17 +78,22 @@ class Stack:
         port: int = -1,
         people: Sequence[PersonSpec] = PEOPLE,
         staff: int | None = None,
+        has_past: bool = True,
+        clock: Clock | None = None,
         connectors: Path = ROOT / "connectors",
         on_notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Prepare to run; nothing is touched before `start`.
 
-        `staff` is the size of a sample district that has yet to be made; `on_notice` hears what happens meanwhile.
+        `staff` is the size of a sample district that has yet to be made. With `has_past` it begins as one that has
+        been mirrored for weeks, without as one that nobody ever looked at. `on_notice` hears what happens meanwhile.
         """
         self.layout = Layout(data.resolve(), is_demo)
         self.is_demo = is_demo
         self._people = tuple(people)
         self._staff = staff
+        self._has_past = has_past
+        self._clock = clock or SystemClock()
         self._port = port
         self._connectors = connectors
         self._notice = on_notice
@@ -113,6 +122,7 @@ class Stack:
             prepare(self.layout, self._people)
             if self.is_demo:
                 await self._start_systems()
+                await self._give_past()
             await self._start_bus()
             await self._start_services()
         except (ChildFailed, EmbeddedServerError) as failed:
@@ -258,6 +268,23 @@ class Stack:
         child.arguments = [*child.arguments, "--port", str(ready["port"])]
         write_demo_connections(layout, vendor_url=str(ready["url"]))
 
+    async def _give_past(self) -> None:
+        """Begin the differ's ledger with a past, once: whoever starts again on the folder has a past of their own."""
+        layout, database = self.layout, self.layout.database("differ")
+        if not self._has_past or database.exists():
+            return
+        if not layout.past.exists():
+            truth = json.loads((layout.district / "truth.json").read_bytes())
+            contacts = json.loads((layout.district / "titanhst.json").read_bytes())["contacts"]
+            write_private(layout.past, json.dumps(past_of(truth, contacts, now=self._clock.now()), indent=1) + "\n")
+        # Made beside and then renamed: a start that is interrupted here leaves no ledger with half a past.
+        begun = database.with_suffix(".begun")
+        begun.unlink(missing_ok=True)
+        environment = {"AETHER_DATABASE_URL": _sqlite_url(begun)}
+        await self._run_once("services.differ.seeding", str(layout.past), environment=environment)
+        begun.rename(database)
+        self._notice(TOLD)
+
     async def _start_bus(self) -> None:
         await self._server.start_async()
         connection = await nats.connect(
@@ -298,7 +325,7 @@ class Stack:
                 "AETHER_COMMITMENT_KEY": reference(layout.commitment_key),
             }
         if service in ("differ", "auditor"):
-            environment["AETHER_DATABASE_URL"] = f"sqlite+aiosqlite:///{layout.data / f'{service}.db'}"
+            environment["AETHER_DATABASE_URL"] = _sqlite_url(layout.database(service))
         if service == "auditor":
             environment |= {"AETHER_SIGNING_KEY": reference(layout.signing_key), "AETHER_LOG_ORIGIN": LOG_ORIGIN}
         return environment
@@ -315,7 +342,7 @@ class Stack:
         child.start()
         return child
 
-    async def _run_once(self, module: str, *arguments: str) -> None:
+    async def _run_once(self, module: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
         log = self.layout.logs / f"{module}.log"
         command = [sys.executable, "-m", module, *arguments]
         with log.open("ab") as output:
@@ -323,15 +350,15 @@ class Stack:
                 done = await asyncio.to_thread(
                     subprocess.run,
                     command,
-                    env=_clean_environment(),
+                    env={**_clean_environment(), **(environment or {})},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    timeout=DISTRICT_SECONDS_MAX,
+                    timeout=ONCE_SECONDS_MAX,
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                raise ChildFailed(f"{module} took longer than {DISTRICT_SECONDS_MAX:g} s; see {log}") from None
+                raise ChildFailed(f"{module} took longer than {ONCE_SECONDS_MAX:g} s; see {log}") from None
         if done.returncode != 0:
             tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL_CHARACTERS:]
             raise ChildFailed(f"{module} ended with {done.returncode}; its log ends: {tail}")
@@ -363,6 +390,10 @@ class Stack:
                 if loop.time() >= waiting[name]:
                     del waiting[name]
                     child.start()
+
+
+def _sqlite_url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
 
 
 @contextmanager

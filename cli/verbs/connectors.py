@@ -1,27 +1,26 @@
-"""Verbs about connector definitions: connector list, connector validate. They read files and ask no service."""
+"""Verbs about connector definitions: connector list, connector validate, and the group that holds the others."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DataOption, JsonOption, ProfileOption, session_of
-from cli.problem import CommandFailed
+from cli.definitions import (
+    declared_columns,
+    existing,
+    folder_of,
+    installed_connectors_folder,
+    not_installed,
+    policy_problems,
+)
+from cli.options import ConnectorsOption, DataOption, JsonOption, ProfileOption, session_of
+from cli.verbs import releases, shadow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.contract.problems import Problem
-
-FolderOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--connectors", envvar="AETHER_CONNECTORS", help="Folder of definitions. Default: the installed ones."
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,17 +28,14 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="Connector definitions.", no_args_is_help=True, rich_markup_mode=None)
     group.command("list")(list_connectors)
     group.command("validate")(validate)
+    releases.add_to(group)
+    shadow.add_to(group)
     app.add_typer(group, name="connector")
-
-
-def installed_connectors_folder() -> Path:
-    """The folder `connectors/` that stands beside this package."""
-    return Path(__file__).resolve().parents[2] / "connectors"
 
 
 def list_connectors(
     context: typer.Context,
-    connectors: FolderOption = None,
+    connectors: ConnectorsOption = None,
     data: DataOption = None,
     profile: ProfileOption = None,
     is_json: JsonOption = False,
@@ -49,12 +45,12 @@ def list_connectors(
     try:
         from shared.contract.catalog import Connectors
     except ImportError as missing:
-        raise _not_installed(missing) from None
+        raise not_installed(missing) from None
     from cli.output import show
     from cli.rendering import plain_table
 
-    folder = _existing(connectors or installed_connectors_folder())
-    listings = Connectors(folder, _declared_columns()).listings()
+    folder = existing(connectors or installed_connectors_folder())
+    listings = Connectors(folder, declared_columns()).listings()
     document = {
         "folder": str(folder),
         "connectors": [
@@ -80,7 +76,7 @@ def list_connectors(
 def validate(
     context: typer.Context,
     which: Annotated[str, typer.Argument(metavar="PATH|NAME", help="A connector's folder or file, or its name.")],
-    connectors: FolderOption = None,
+    connectors: ConnectorsOption = None,
     data: DataOption = None,
     profile: ProfileOption = None,
     is_json: JsonOption = False,
@@ -90,16 +86,19 @@ def validate(
     try:
         from shared.contract.loading import ContractInvalid, load_connector
     except ImportError as missing:
-        raise _not_installed(missing) from None
+        raise not_installed(missing) from None
     from cli.output import show
 
     folder = folder_of(which, connectors or installed_connectors_folder())
     problems: Sequence[Problem] = ()
     digest, lines = None, []
     try:
-        connector = load_connector(folder, _declared_columns())
+        connector = load_connector(folder, declared_columns())
     except ContractInvalid as invalid:
         problems = invalid.problems
+    else:
+        problems = policy_problems(folder, connector)
+    if problems:
         lines = [
             f"{folder.parent / problem.file}:{problem.line}:{problem.column}: {_told(problem)}" for problem in problems
         ]
@@ -112,30 +111,6 @@ def validate(
     return 1 if problems else 0
 
 
-def folder_of(which: str, connectors: Path) -> Path:
-    """The connector's folder, from its name, its folder or its definition file."""
-    path = Path(which)
-    if path.name == "connector.yaml" and path.is_file():
-        return path.resolve().parent
-    if path.is_dir():
-        return path.resolve()
-    named = connectors / which
-    if os.sep not in which and named.is_dir():
-        return named.resolve()
-    known = ", ".join(sorted(each.parent.name for each in connectors.glob("*/connector.yaml"))) or "none"
-    raise CommandFailed(
-        f"{which} is neither a folder nor a connector in {connectors}; there are: {known}",
-        action="Give a connector's name or the path of its folder.",
-        code="CTR_UNKNOWN",
-    )
-
-
-def _existing(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise CommandFailed(f"{folder} is no folder", action="Give the folder of definitions with --connectors.")
-    return folder
-
-
 def _told(problem: Problem) -> str:
     return f"{problem.text}; {problem.fix}"
 
@@ -145,20 +120,3 @@ def _documents(problems: Sequence[Problem]) -> list[dict[str, object]]:
         {"file": each.file, "line": each.line, "column": each.column, "text": each.text, "fix": each.fix}
         for each in problems
     ]
-
-
-def _not_installed(missing: ImportError) -> CommandFailed:
-    return CommandFailed(
-        f"definitions cannot be checked here: {missing.name} is not installed",
-        action="Run this verb where the dependency group `columnar` is installed.",
-    )
-
-
-def _declared_columns() -> dict[tuple[str, str], tuple[str, ...]]:
-    """What the installed systems deliver, so that a misspelt column shows before a run does."""
-    try:
-        from shared.ports.registry import Registry, installed_systems_folder
-
-        return Registry(installed_systems_folder()).columns()
-    except ImportError as missing:
-        raise _not_installed(missing) from None

@@ -28,7 +28,7 @@ from shared.events.commands import Reply
 from shared.events.envelope import CONTENT_TYPE, SPEC_VERSION
 from shared.events.model import Document
 from shared.events.publications import PUBLISHES, Publication
-from shared.events.queries import QUESTIONS, QueryRefused
+from shared.events.queries import QUESTIONS, SERVICE_QUESTIONS, QueryRefused
 from shared.events.registry import EVENTS
 from shared.records.subjects import BATCH_CONTENT_TYPE, BATCH_TYPE
 
@@ -261,6 +261,10 @@ def _asked() -> list[tuple[str, str, type[Document], tuple[type[Document], ...]]
     return [
         *commands,
         *((subject, "auditor", asked, (said, QueryRefused)) for subject, (asked, said) in QUESTIONS.items()),
+        *(
+            (subject, service, asked, (said, QueryRefused))
+            for subject, (service, asked, said) in SERVICE_QUESTIONS.items()
+        ),
     ]
 
 

@@ -8,6 +8,7 @@ goes on behind the last row received. It changes nothing.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -29,6 +30,7 @@ from shared.events import facts, queries
 from shared.events.documents import FailureNote
 from shared.events.envelope import what_is_wrong
 from shared.events.model import Document
+from shared.policy.figures import GuardFigures
 from shared.run.state import RunState
 from shared.run.states import RunStatus
 
@@ -103,6 +105,7 @@ async def _run(question: queries.RunQuery, sources: Sources) -> queries.RunAnswe
         phases=state.history,
         snapshots=snapshots_in(events),
         verdict=viewed.plan.header.verdict.lines if viewed is not None else (),
+        left_out=_left_out(viewed.plan.header.figures) if viewed is not None else {},
         counts_by_code=await _counts_by_code(question.run, events, lookups),
         decisions=decisions_in(events),
         refusals=refusals_in(events),
@@ -131,10 +134,18 @@ async def _plan(question: queries.PlanQuery, sources: Sources) -> queries.PlanAn
         run=question.run,
         plan=state.plan,
         verdict=header.verdict.lines,
+        left_out=_left_out(header.figures),
         excluded=len(header.excluded),
         total=len(asked),
         changes=_fitting(changes),
     )
+
+
+def _left_out(figures: GuardFigures) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for entity in figures.entities:
+        found.update(entity.aside)
+    return dict(sorted(found.items()))
 
 
 async def _entries(question: queries.EntriesQuery, sources: Sources) -> queries.EntriesAnswer:
@@ -195,6 +206,7 @@ async def _view(stored: StoredRun, lookups: Lookups, signed_size: int) -> querie
         approvers=approvers_of(state),
         counts=counts,
         failure=state.failure,
+        replay_of=state.replay_of,
         is_sealed=stored.sealed_entry is not None and stored.sealed_entry < signed_size,
     )
 

@@ -19,6 +19,7 @@ from shared.hashing.canonical import INTEGER_MAX
 from shared.plan.change import ChangeClass
 from shared.run.active import ConnectorActive
 from shared.run.counts import NineCounts
+from shared.run.declared import DeclaredDeltas
 from shared.run.state import RunState
 from shared.run.states import RunStatus
 
@@ -33,11 +34,12 @@ _STATES = frozenset(str(value) for value in RunStatus)
 _FIELDS: dict[type[Event], tuple[str, ...]] = {
     RunState: ("status", "connector", "connector_version", "release_digest", "mode", "target"),
     ConnectorActive: ("connector",),
+    DeclaredDeltas: ("connector",),
     commands.ReadSide: ("side", "entity"),
     commands.DiffPartition: ("partition",),
     commands.DraftPlan: (),
     commands.ApplyPlan: ("ordinal",),
-    facts.RunRequested: ("connector", "connector_version", "release_digest", "mode"),
+    facts.RunRequested: ("connector", "connector_version", "release_digest", "mode", "replay_of"),
     facts.CommandRefused: ("command",),
     facts.SnapshotRead: (
         "side", "entity", "attempt", "records", "quarantined", "out_of_scope", "started_at", "target_serial",
@@ -64,6 +66,8 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
         "connector", "connector_version", "mode", "status", "plan_digest", "verdict_digest", "first_entry",
         "last_entry",
     ),
+    facts.DeltaDeclared: (),
+    facts.DeltaWithdrawn: ("declaration", "connector"),
     facts.TargetFenced: ("target", "fencing_token"),
     facts.RecordMismatch: ("faults_total",),
     facts.MessagesLost: ("stream", "first_seq", "last_seq"),
@@ -85,7 +89,9 @@ def actor_of(event: Event | None, headers: Mapping[str, str]) -> str | None:
     match event:
         case facts.RunRequested():
             person = event.requester
-        case facts.CommandRefused() | facts.RunCancelled() | facts.RunResumed():
+        case facts.DeltaDeclared():
+            person = event.declaration.declared_by
+        case facts.CommandRefused() | facts.RunCancelled() | facts.RunResumed() | facts.DeltaWithdrawn():
             person = event.actor
         case facts.PlanDecided():
             person = event.signed.approval.approver
@@ -162,8 +168,22 @@ def _sealed(event: facts.RunSealed) -> Summary:
     )
 
 
+def _declared_deltas(event: DeclaredDeltas) -> Summary:
+    return {"declarations": len(event.declarations), "withdrawn": len(event.withdrawn)}
+
+
+def _declared(event: facts.DeltaDeclared) -> Summary:
+    one = event.declaration
+    # Fields and values stay out: they may name a group that is small enough to be a person.
+    names = ("connector", "entity", "change_class", "expected", "valid_from", "valid_until")
+    tolerance: Summary = {"tolerance_percent": f"{one.tolerance_percent:g}", "conditions": len(one.where)}
+    return {"declaration": one.id} | {name: getattr(one, name) for name in names} | tolerance
+
+
 _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     RunState: _state,
+    DeclaredDeltas: _declared_deltas,
+    facts.DeltaDeclared: _declared,
     facts.CommandRefused: _refused,
     facts.SnapshotRead: _snapshot,
     facts.PartitionDiffed: _diffed,

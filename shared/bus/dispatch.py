@@ -49,10 +49,12 @@ class Actor:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person's command leads to: a move on one run."""
+    """What a person's command leads to: a move on one run, or on what is declared."""
 
-    run: str
+    run: str | None
     move: Move
+    declaration: str | None = None
+    """Id of the declared delta that the command is about."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ class Dispatcher(Generic[ContextT]):
             asked = await route.handler(body, actor, self._context)
             run = asked.run
             decision = await self._committer.commit(asked.move)
-            reply = Reply(is_accepted=True, run=run, status=_status_in(decision, run))
+            status = None if run is None else _status_in(decision, run)
+            reply = Reply(is_accepted=True, run=run, status=status, declaration=asked.declaration)
         except AetherError as error:
             run = run or _text_fact(error.facts.get("run"))
             refusal = FailureNote.of(error)

@@ -96,8 +96,8 @@ class Permissions:
 STREAMS: Final[tuple[StreamSpec, ...]] = (
     StreamSpec(
         name="CORE",
-        holds="run states, active connectors, commands, events, audit facts",
-        subjects=("run.*.state", "connector.*.active", "cmd.>", "evt.>", "audit.>"),
+        holds="run states, active connectors, declared deltas, commands, events, audit facts",
+        subjects=("run.*.state", "connector.*.active", "connector.*.declared", "cmd.>", "evt.>", "audit.>"),
         max_bytes=3 * GIB,
         duplicate_window_seconds=DAY_SECONDS,
         allow_atomic=True,
@@ -170,6 +170,11 @@ REQUESTS: Final[tuple[RequestSpec, ...]] = (
     RequestSpec("aether.run.approve", "differ", ("approver",)),
     RequestSpec("aether.run.reject", "differ", ("approver",)),
     RequestSpec("aether.run.resume", "applier", ("operator",)),
+    RequestSpec("aether.guard.declare", "differ", ("operator",)),
+    RequestSpec("aether.guard.withdraw", "differ", ("operator",)),
+    RequestSpec("aether.guard.declared", "differ", ROLES),
+    RequestSpec("aether.guard.history", "differ", ROLES),
+    RequestSpec("aether.quarantine.items", "extractor", ROLES),
     RequestSpec("aether.query.>", "auditor", ROLES),
 )
 
@@ -189,7 +194,10 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (
     ),
     ServiceSpec(
         "differ",
-        (_RUN_STATE, "cmd.plan.>", "cmd.apply.>", "plan.>", *_own("differ")),
+        (
+            *(_RUN_STATE, "connector.*.declared", "cmd.plan.>", "cmd.apply.>", "plan.>", "snap.*.residue.>"),
+            *_own("differ"),
+        ),
         ("CORE", "SNAP", "PLAN", "LEDGER"),
     ),
     ServiceSpec(

@@ -16,6 +16,10 @@ class RequestRun(Document):
 
     connector: str
     mode: Literal["dry-run", "apply"]
+    version: str | None = None
+    """A published release, as `1.2.0`; None: the connector as its folder has it."""
+    replay_of: str | None = None
+    """A run whose kept rows are taken instead of reading the systems; only for a dry-run."""
 
 
 class DecideRun(Document):
@@ -31,6 +35,31 @@ class NameRun(Document):
     reason: str = ""
 
 
+class DeclareDelta(Document):
+    """Body of `aether.guard.declare`: a change of many records, announced before it comes."""
+
+    connector: str
+    entity: str | None = None
+    """May be left out where the connector has one."""
+    change_class: str
+    where: dict[str, tuple[str, ...]]
+    """By field: the values, as text, of which the record holds one."""
+    expected: int
+    tolerance_percent: float = 0.0
+    valid_from: str
+    """RFC 3339; the first moment."""
+    valid_until: str
+    """RFC 3339; the first moment after."""
+    reason: str
+
+
+class WithdrawDelta(Document):
+    """Body of `aether.guard.withdraw`."""
+
+    declaration: str
+    reason: str = ""
+
+
 class Reply(Document):
     """Answer to every command of a person: accepted with the run's id and state, or refused with the reason."""
 
@@ -38,6 +67,8 @@ class Reply(Document):
     run: str | None = None
     status: str | None = None
     refusal: FailureNote | None = None
+    declaration: str | None = None
+    """Id of the declared delta that the command made or withdrew."""
 
 
 # --- from one step to the next, on CORE -----------------------------------------------------------------------------

@@ -37,4 +37,5 @@ class PageReference(Document):
     subject: str
     sha256: str
     """Hex digest over the stored bytes."""
-    changes: int = Field(ge=1)
+    changes: int = Field(ge=0)
+    """Changes on the page, or entries of a part of the index; 0 for a page of what was left out."""

@@ -9,7 +9,8 @@ from pydantic import Field
 from shared.events.documents import FailureNote, PageReference, PartitionManifest
 from shared.events.model import Document, Event
 from shared.policy.approval import SignedApproval
-from shared.policy.guard import SourceFigures
+from shared.policy.declared import Declaration
+from shared.policy.figures import SourceFigures
 from shared.records.certificate import Certificate
 from shared.run.counts import NineCounts
 
@@ -24,6 +25,8 @@ class RunRequested(Event):
     release_digest: str
     mode: Literal["dry-run", "apply"]
     requester: str | None
+    replay_of: str | None = None
+    """The run whose kept rows are taken instead of reading the systems."""
 
 
 class CommandRefused(Event):
@@ -43,6 +46,39 @@ class UnmappedId(Document):
     table: str
     value: str
     rows: int = Field(ge=1)
+
+
+class DriftFound(Document):
+    """Something in the shape of a source that is not as agreed, and what was done about it."""
+
+    alias: str
+    """The source's name in the connector."""
+    column: str
+    what: Literal["missing", "type", "new", "value"]
+    """A column that is gone, of another type, or new; or values outside an enum."""
+    policy: str
+    """The field's drift policy; `ignore` for a new column."""
+    field: str | None = None
+    """The field concerned; None for a new column and for columns that decide which rows count."""
+    rows: int = Field(default=0, ge=0)
+    """Records concerned, where they were counted."""
+    detail: str = ""
+    """For a type: what was declared and what came."""
+
+
+class KeptRows(Document):
+    """Rows of one reading as they came, beside the snapshot: of every column that the contract uses."""
+
+    role: Literal["source", "lookup", "target"]
+    name: str
+    """A source's alias, or the target's entity."""
+    connection: str
+    entity: str
+    columns: tuple[str, ...]
+    """The columns that were wanted; one that the system did not deliver is not in the rows."""
+    declared: dict[str, str]
+    """Kind of each column that the system declares."""
+    manifest: PartitionManifest
 
 
 class SnapshotRead(Event):
@@ -70,6 +106,18 @@ class SnapshotRead(Event):
     seconds: float = Field(ge=0)
     memory_peak_mb: int = Field(ge=0)
     """Largest resident size of the reading process so far."""
+    hash_version: str | None = None
+    """Algorithm, library and behaviour of the hashes in the batches; hashes of another version are not compared."""
+    keyless: int = Field(default=0, ge=0)
+    """Of the quarantined, those without a key: they may be anybody."""
+    discarded: dict[str, int] = Field(default_factory=dict)
+    """Values dropped because of their form or of drift, as the contract asks, by field."""
+    drift: tuple[DriftFound, ...] = ()
+    """What was not as agreed and did not block the run."""
+    drift_total: int = Field(default=0, ge=0)
+    """How many there were; the fact lists a bounded number of them."""
+    kept: tuple[KeptRows, ...] = ()
+    """The rows as read, kept so that the run can be replayed; empty when they were not kept."""
 
 
 class PartitionDiffed(Event):
@@ -91,6 +139,16 @@ class PartitionDiffed(Event):
     pages: tuple[PageReference, ...]
     seconds: float = Field(ge=0)
     memory_peak_mb: int = Field(ge=0)
+    attempt: str | None = None
+    """The attempt whose residue counts; other batches of the same partition are leftovers of a killed differ."""
+    residue: tuple[PartitionManifest, ...] = ()
+    """What found no partner in the partition, and its counts; it is settled together with that of all others."""
+    index: tuple[PageReference, ...] = ()
+    """Parts of the plan's index over the changes on the pages."""
+    aside: dict[str, int] = Field(default_factory=dict)
+    """Changes that were found and left out, by code of the catalogue."""
+    field_changes: dict[str, int] = Field(default_factory=dict)
+    """Existing records whose field changes, by field; removals are left out."""
 
 
 class PlanDrafted(Event):
@@ -239,6 +297,24 @@ class RunSealed(Event):
     """Seconds spent in each state."""
     first_entry: int
     last_entry: int
+
+
+class DeltaDeclared(Event):
+    """A person announced a change of many records."""
+
+    event_type: ClassVar[str] = "aether.delta.declared.v1"
+    declaration: Declaration
+
+
+class DeltaWithdrawn(Event):
+    """A person took an announcement back."""
+
+    event_type: ClassVar[str] = "aether.delta.withdrawn.v1"
+    declaration: str
+    connector: str
+    actor: str | None
+    """The identity the bus asserted."""
+    reason: str
 
 
 class TargetFenced(Event):

@@ -40,6 +40,9 @@ PUBLISHES: tuple[Publication, ...] = (
     # The run's document and what people asked.
     Publication("aether.run.state.v1", "run.{run}.state", ("extractor", "differ", "applier")),
     Publication("aether.connector.active.v1", "connector.{connector}.active", ("extractor",)),
+    Publication("aether.connector.declared.v1", "connector.{connector}.declared", ("differ",)),
+    Publication("aether.delta.declared.v1", "evt.differ.delta_declared.{connector}", ("differ",)),
+    Publication("aether.delta.withdrawn.v1", "evt.differ.delta_withdrawn.{connector}", ("differ",)),
     Publication("aether.run.requested.v1", "evt.extractor.run_requested.{run}", ("extractor",)),
     Publication("aether.run.cancelled.v1", "evt.extractor.run_cancelled.{run}", ("extractor",)),
     Publication("aether.command.refused.v1", "audit.extractor.refused", ("extractor",)),
@@ -52,7 +55,9 @@ PUBLISHES: tuple[Publication, ...] = (
     # Diff and plan.
     Publication("aether.diff.partition.v1", "cmd.diff.{run}.{partition}", ("extractor",)),
     Publication("aether.partition.diffed.v1", "evt.differ.partition_diffed.{run}.{entity}.{partition}", ("differ",)),
+    Publication(BATCH_TYPE, "snap.{run}.residue.{entity}.{attempt}.{partition}", ("differ",)),
     Publication("aether.plan.page.v1", "plan.{run}.page.{entity}.{partition}.{number}", ("differ",)),
+    Publication("aether.plan.index.v1", "plan.{run}.index.{entity}.{partition}.{number}", ("differ",)),
     Publication("aether.plan.draft.v1", "cmd.plan.{run}", ("differ",)),
     Publication("aether.plan.v1", "plan.{run}.header", ("differ",)),
     Publication("aether.plan.drafted.v1", "evt.differ.plan_drafted.{run}", ("differ",)),

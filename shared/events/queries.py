@@ -1,4 +1,4 @@
-"""Questions about what the auditor knows, by request and reply under `aether.query.`, and their answers.
+"""Questions by request and reply, and their answers: of the auditor under `aether.query.`, of others by their subject.
 
 Answers hold no personal value: changed values are masked before they leave the auditor.
 """
@@ -11,6 +11,8 @@ from pydantic import Field
 
 from shared.events.documents import FailureNote
 from shared.events.model import Document
+from shared.policy.backtest import StoredRun
+from shared.policy.declared import Declaration
 from shared.policy.guard import VerdictLine
 from shared.run.counts import NineCounts
 from shared.run.state import PhaseTime, PlanSummary
@@ -18,7 +20,10 @@ from shared.run.state import PhaseTime, PlanSummary
 RUNS_MAX = 200
 CHANGES_MAX = 200
 ENTRIES_MAX = 500
+ITEMS_MAX = 500
 """Largest number of rows of one answer, so that an answer fits in one message."""
+HISTORY_DAYS_MAX = 400
+"""How long the differ keeps what it showed the guard."""
 
 
 class RunsQuery(Document):
@@ -44,6 +49,8 @@ class RunView(Document):
     counts: NineCounts | None
     """While a run is applying: what is concluded so far, the rest as not_attempted or unknown."""
     failure: FailureNote | None
+    replay_of: str | None = None
+    """The run whose kept rows were taken instead of reading the systems."""
     is_sealed: bool
     """Whether the whole run is in the audit log under a signed checkpoint."""
 
@@ -122,6 +129,8 @@ class RunAnswer(Document):
     phases: tuple[PhaseTime, ...] = ()
     snapshots: tuple[SnapshotView, ...] = ()
     verdict: tuple[VerdictLine, ...] = ()
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """Changes that were found and left out of the plan, by code of the catalogue."""
     counts_by_code: dict[str, int] = Field(default_factory=dict)
     decisions: tuple[DecisionView, ...] = ()
     """Oldest first."""
@@ -168,6 +177,8 @@ class PlanAnswer(Document):
     run: str
     plan: PlanSummary | None
     verdict: tuple[VerdictLine, ...] = ()
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """Changes that were found and left out of the plan, by code of the catalogue."""
     excluded: int = 0
     total: int = 0
     """Changes of the asked class, or of all."""
@@ -221,6 +232,74 @@ class HealthAnswer(Document):
     dead_letters_total: int
 
 
+class DeclaredQuery(Document):
+    """Body of `aether.guard.declared`: the declared deltas of one connector, or of all."""
+
+    connector: str | None = None
+
+
+class DeclaredView(Document):
+    """One declared delta."""
+
+    declaration: Declaration
+    state: Literal["to come", "in force", "ended", "withdrawn"]
+
+
+class DeclaredAnswer(Document):
+    """Answer to `DeclaredQuery`: by connector, in the order in which they were made."""
+
+    declared: tuple[DeclaredView, ...]
+
+
+class HistoryQuery(Document):
+    """Body of `aether.guard.history`: what the guard was shown of earlier runs, the newest first."""
+
+    connector: str
+    days: int = Field(default=HISTORY_DAYS_MAX, ge=1, le=HISTORY_DAYS_MAX)
+    offset: int = Field(default=0, ge=0)
+
+
+class HistoryAnswer(Document):
+    """Answer to `HistoryQuery`: as many runs from the offset on as fit."""
+
+    runs: tuple[StoredRun, ...]
+    total: int
+
+
+class QuarantineQuery(Document):
+    """Body of `aether.quarantine.items`."""
+
+    run: str
+    offset: int = Field(default=0, ge=0)
+    limit: int = Field(default=ITEMS_MAX, ge=1, le=ITEMS_MAX)
+
+
+class QuarantineItem(Document):
+    """One clause that one record did not meet; the value is not shown."""
+
+    side: Literal["source", "target"]
+    entity: str
+    key: str | None
+    """None where the record has none; a key that is a mail address shows its first sign and length only."""
+    source: str
+    """Alias of the source that gave the value."""
+    field: str
+    code: str
+    value_class: str
+    """`blank` or `text(12)`."""
+    rule: str
+
+
+class QuarantineAnswer(Document):
+    """Answer to `QuarantineQuery`: items in the order of entity, side, key and field."""
+
+    run: str
+    total: int
+    """Items; a record may have several."""
+    by_code: dict[str, int]
+    items: tuple[QuarantineItem, ...]
+
+
 class QueryRefused(Document):
     """Answer to a question that cannot be read."""
 
@@ -235,4 +314,11 @@ QUESTIONS: dict[str, tuple[type[Document], type[Document]]] = {
     "aether.query.checkpoints": (CheckpointsQuery, CheckpointsAnswer),
     "aether.query.health": (HealthQuery, HealthAnswer),
 }
-"""Question and answer by subject; any of them may be answered by `QueryRefused`."""
+"""Question and answer by subject, for the auditor; any of them may be answered by `QueryRefused`."""
+
+SERVICE_QUESTIONS: dict[str, tuple[str, type[Document], type[Document]]] = {
+    "aether.guard.declared": ("differ", DeclaredQuery, DeclaredAnswer),
+    "aether.guard.history": ("differ", HistoryQuery, HistoryAnswer),
+    "aether.quarantine.items": ("extractor", QuarantineQuery, QuarantineAnswer),
+}
+"""Who answers the other questions, with question and answer; `QueryRefused` may answer any of them as well."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from shared.events import commands, facts
 from shared.events.model import Event
-from shared.plan.document import Plan, PlanPage
+from shared.plan.document import Plan, PlanIndexPart, PlanPage
 from shared.run.active import ConnectorActive
+from shared.run.declared import DeclaredDeltas
 from shared.run.state import RunState
 
 EVENTS: dict[str, type[Event]] = {
@@ -13,8 +14,10 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         RunState,
         ConnectorActive,
+        DeclaredDeltas,
         Plan,
         PlanPage,
+        PlanIndexPart,
         commands.ReadSide,
         commands.DiffPartition,
         commands.DraftPlan,
@@ -37,5 +40,7 @@ EVENTS: dict[str, type[Event]] = {
         facts.TargetFenced,
         facts.RecordMismatch,
         facts.MessagesLost,
+        facts.DeltaDeclared,
+        facts.DeltaWithdrawn,
     )
 }

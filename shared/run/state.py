@@ -77,6 +77,8 @@ class RunState(Event):
     counts: NineCounts | None = None
     failure: FailureNote | None = None
     history: tuple[PhaseTime, ...] = ()
+    replay_of: str | None = None
+    """The run whose kept rows were taken instead of reading the systems; such a run is dry and remembered by nobody."""
 
     @property
     def has_ended(self) -> bool:

@@ -18,6 +18,7 @@ def test_demonstration_played_once_holds_from_dry_run_to_proof(tmp_path: Path) -
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=360, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("held:") == 8
+    assert done.stdout.count("mirrored for three weeks") == 1
     assert "all held, in " in done.stdout
 
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

@@ -28,6 +28,9 @@ NOT_IN_A_CLEAN_RUN = {
     "aether.apply.paused.v1",
     "aether.audit.mismatch.v1",
     "aether.audit.messages_lost.v1",
+    "aether.connector.declared.v1",
+    "aether.delta.declared.v1",
+    "aether.delta.withdrawn.v1",
 }
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -27,12 +28,16 @@ from cli.problem import CommandFailed
 from cli.stack import Stack
 from services.auditor.verify import VerificationReport, verify_log
 from shared.bus.connect import BusSettings, connect, leave
+from shared.bus.reading import last
 from shared.bus.topology import inbox_prefix
 from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
+from shared.events.envelope import decode
 from shared.events.queries import ENTRIES_MAX, RunAnswer, RunsQuery
 from shared.hashing.canonical import canonical_json
 from shared.ids import RandomIds
+from shared.plan.document import Plan, header_subject
 from shared.policy.approval import SignedApproval
+from shared.policy.figures import EntityFigures
 from shared.run.states import RunStatus, is_terminal
 from shared.secrets import resolve
 from simulators.district.__main__ import make
@@ -76,6 +81,11 @@ class Road:
     def hr_url(self) -> str:
         """The HR database of this house."""
         return f"sqlite:///{self.stack.layout.district / 'hr.db'}"
+
+    @property
+    def ledger(self) -> Path:
+        """The differ's database: what the house remembers from run to run."""
+        return self.stack.layout.database("differ")
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
@@ -145,6 +155,25 @@ class Road:
         run = await self.request("apply")
         return run, await self.until_status(run, "awaiting_approval")
 
+    async def figures(self, run: str) -> EntityFigures:
+        """What the guard looked at, as the plan of the run states it."""
+        async with self.bus_as("differ") as js:
+            stored = await last(js, "PLAN", header_subject(run))
+        assert stored is not None, f"run {run} has no plan"
+        plan = decode(Plan, data=stored.data, headers=stored.headers, subject=stored.subject)
+        [figures] = plan.header.figures.entities
+        return figures
+
+    async def until_remembered(self, run: str) -> None:
+        """Wait until the differ has taken what the run applied into its ledger; it does so after the run has ended."""
+        query = "SELECT count(*) FROM run_statistics WHERE run = ? AND applied_at IS NOT NULL"
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while True:
+                with contextlib.closing(sqlite3.connect(self.ledger)) as database:
+                    if database.execute(query, (run,)).fetchone() == (1,):
+                        return
+                await asyncio.sleep(0.1)
+
     async def until_ready(self, service: str) -> None:
         """Wait until a service says that it takes work, as an orchestrator would ask it."""
         async with asyncio.timeout(WAIT_SECONDS_MAX), httpx.AsyncClient() as client:
@@ -169,14 +198,23 @@ class Road:
         found: dict[str, list[str]] = (await self.vendor("GET", f"effects?after_seq={self._journal_from}"))["effects"]
         return found
 
+    @property
+    def _first_day(self) -> Path:
+        return self.stack.layout.data / "differ.first-day.db"
+
+    def keep_first_day(self) -> None:
+        """Keep what the house remembers now, before any run, so that `reset` can come back to it."""
+        _copy_database(self.ledger, self._first_day)
+
     async def reset(self) -> None:
-        """Vendor and sources as on the first day, no fault armed, no run under way: a house for the next test."""
+        """Vendor, sources and memory as on the first day, no fault armed, no run under way: for the next test."""
         for service in ("extractor", "differ", "applier", "auditor"):
             await self.until_ready(service)
         async with self.stack.client("operator") as operator:
             for view in (await operator.runs(RunsQuery())).runs:
                 if not is_terminal(RunStatus(view.status)):
                     await operator.cancel(NameRun(run=view.run, reason="the next test begins"))
+        _copy_database(self._first_day, self.ledger)
         for name in ("hr.db", "aeries.db"):
             shutil.copyfile(self.district.folder / name, self.stack.layout.district / name)
         await self.vendor("DELETE", "faults")
@@ -257,10 +295,21 @@ class Road:
         return verify_log((canonical_json(one) for one in entries), checkpoints, document["verifier_key"])
 
 
+def _copy_database(source: Path, target: Path) -> None:
+    """Copy a database; also into one that a service has open, which then sees the copy."""
+    with (
+        contextlib.closing(sqlite3.connect(source)) as original,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        original.backup(copy)
+
+
 @contextlib.asynccontextmanager
 async def house(district: District, folder: Path, **options: Any) -> AsyncIterator[Road]:
-    """A house over a copy of the district."""
+    """A house over a copy of the district: mirrored for weeks, or, with `has_past=False`, never looked at before."""
     stack = Stack(folder, is_demo=True, people=(*PEOPLE, BOTH), **options)
     shutil.copytree(district.folder, stack.layout.district, dirs_exist_ok=True)
     async with stack:
-        yield Road(stack, district)
+        road = Road(stack, district)
+        road.keep_first_day()
+        yield road

@@ -9,7 +9,7 @@ import pytest
 from deploy.documents import asyncapi
 from shared import failures_document
 from shared.bus import documents
-from shared.contract import schema
+from shared.contract import language_document, schema
 from tests.tidy.tree import ROOT
 
 
@@ -19,6 +19,7 @@ from tests.tidy.tree import ROOT
         ("docs/bus.md", documents.render_markdown),
         ("docs/failures.md", failures_document.render_markdown),
         ("docs/schemas/connector.schema.json", schema.schema_text),
+        ("docs/connector-language.md", language_document.render_markdown),
         ("docs/asyncapi.yaml", asyncapi.document_text),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
@@ -29,6 +30,12 @@ def test_a_generated_document_is_current(name: str, printed: Callable[[], str]) 
 
 def test_make_documents_writes_every_generated_document() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for name in ("docs/bus.md", "docs/failures.md", "docs/schemas/connector.schema.json", "docs/asyncapi.yaml"):
+    for name in (
+        "docs/bus.md",
+        "docs/failures.md",
+        "docs/schemas/connector.schema.json",
+        "docs/connector-language.md",
+        "docs/asyncapi.yaml",
+    ):
         assert f"$(TOOLS)/document {name}" in makefile
     assert "shared.events.schemas export" in makefile  # compares itself, in tests/contracts/events

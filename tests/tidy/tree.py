@@ -10,7 +10,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MADE: Final = frozenset({".git", ".venv", ".tools", ".aether", "__pycache__", "dist"})
-CODE: Final = ("bench", "cli", "deploy", "services", "shared", "simulators", "systems", "tests")
+CODE: Final = ("bench", "cli", "deploy", "services", "shared", "simulators", "systems", "tests", "transforms")
 
 
 @cache

@@ -21,7 +21,7 @@ from shared.events.envelope import body_of
 from shared.events.model import Event
 from shared.events.registry import EVENTS
 from shared.hashing.canonical import INTEGER_MAX
-from shared.plan.document import Plan, PlanPage
+from shared.plan.document import Plan, PlanIndexPart, PlanPage
 from shared.run.counts import NineCounts
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -30,16 +30,20 @@ MARK = "planted:"
 ALLOWED = {
     "attempt",
     "command",
+    "change_class",
     "change_id",
     "connector",
     "connector_version",
     "content_digest",
+    "declaration",
     "entity",
     "expires_at",
+    "id",
     "mode",
     "nonce",
     "plan_digest",
     "release_digest",
+    "replay_of",
     "side",
     "signature",
     "signed_at",
@@ -47,11 +51,13 @@ ALLOWED = {
     "status",
     "stream",
     "target",
+    "valid_from",
+    "valid_until",
     "verdict_digest",
     "verdict_level",
 }
 """Written out here a second time, so that a careless addition to the list fails."""
-ON_THE_LOG = [kind for kind in EVENTS.values() if kind not in (Plan, PlanPage)]
+ON_THE_LOG = [kind for kind in EVENTS.values() if kind not in (Plan, PlanPage, PlanIndexPart)]
 
 
 def planted(annotation: Any, name: str) -> Any:

@@ -12,6 +12,7 @@ from cli.demo_checks import changes_differ, counts_differ, effects_differ, quara
 TRUTH: dict[str, Any] = {
     "counts": {"create": 1, "update": 1, "suspend": 1},
     "changes": {"create": ["E1"], "update": ["E2"], "suspend": ["E3"]},
+    "left_scope": ["E3"],
     "fields": {
         "E1": {"external_id": [None, "E1"], "first_name": [None, "Ada"], "active": [None, True]},
         "E2": {"external_id": [None, "E2"], "role": ["AIDE", "NURSE"]},
@@ -36,9 +37,9 @@ AFTER = [
     _contact(4, "E1", firstName="Ada"),
 ]
 PLANNED = [
-    ("create", "E…(2)", ["external_id", "first_name", "active"]),
-    ("update", "E2", ["external_id", "role"]),
-    ("suspend", "E3", ["active"]),
+    ("create", "E…(2)", [(name, "source_change") for name in ("external_id", "first_name", "active")]),
+    ("update", "E2", [("external_id", "source_change"), ("role", "source_change")]),
+    ("suspend", "E3", [("active", "scope_change")]),
 ]
 
 
@@ -59,15 +60,17 @@ def test_other_counts_are_seen(found: dict[str, int]) -> None:
     "planned",
     [
         PLANNED[1:],
-        [*PLANNED, ("update", "E9", ["role"])],
-        [*PLANNED[:2], ("update", "E3", ["active"])],
-        [*PLANNED[:2], ("suspend", "E3", ["active", "role"])],
+        [*PLANNED, ("update", "E9", [("role", "source_change")])],
+        [*PLANNED[:2], ("update", "E3", [("active", "scope_change")])],
+        [*PLANNED[:2], ("suspend", "E3", [("active", "scope_change"), ("role", "scope_change")])],
+        [*PLANNED[:2], ("suspend", "E3", [("active", "source_change")])],
+        [PLANNED[0], ("update", "E2", [("external_id", "source_change"), ("role", "drift")]), PLANNED[2]],
         [PLANNED[0], *PLANNED],
         [("create", "F…(2)", PLANNED[0][2]), *PLANNED[1:]],
     ],
-    ids=["missing", "extra", "class", "fields", "twice", "masked"],
+    ids=["missing", "extra", "class", "fields", "cause of removal", "cause", "twice", "masked"],
 )
-def test_other_changes_are_seen(planned: list[tuple[str, str, list[str]]]) -> None:
+def test_other_changes_are_seen(planned: list[tuple[str, str, list[tuple[str, str]]]]) -> None:
     assert changes_differ(planned, truth=TRUTH)
 
 

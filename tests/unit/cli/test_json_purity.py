@@ -20,6 +20,11 @@ VERBS = [
     ["resume", "R", "--reason", "x"],
     ["audit", "verify"],
     ["audit", "export", "--out", "log.jsonl"],
+    ["connector", "shadow", "titanhst-staff", "--against", "1.0.0"],
+    ["guard", "declared"],
+    ["guard", "withdraw", "titanhst-staff.abc123", "--reason", "x"],
+    ["quarantine", "list", "R"],
+    ["quarantine", "replay", "R"],
 ]
 
 
