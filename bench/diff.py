@@ -228,7 +228,7 @@ def entity() -> Entity:
 
 
 def ours_plan_pages(folder: Path) -> Found:
-    """Both stages, down to the bytes of the pages, with Python's collector set as every service of the house sets it."""
+    """Both stages, down to the bytes of the pages, with the collector set as every service of the house sets it."""
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS, 50, 50)
     return _plan_pages(folder)

@@ -324,6 +324,8 @@ class Stack:
                 "AETHER_IDENTITIES": str(layout.identities),
                 "AETHER_COMMITMENT_KEY": reference(layout.commitment_key),
             }
+        if service == "extractor" and sum(one == service for one in self._services.values()) > 1:
+            environment["AETHER_SIDES_AT_ONCE"] = "1"
         if service in ("differ", "auditor"):
             environment["AETHER_DATABASE_URL"] = _sqlite_url(layout.database(service))
         if service == "auditor":

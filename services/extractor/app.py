@@ -13,8 +13,6 @@ from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
 
 SERVICE = "extractor"
-SIDES_AT_ONCE = 2
-"""Both sides of a run are read side by side."""
 
 
 async def run() -> None:
@@ -38,7 +36,7 @@ async def run() -> None:
         answering(QuarantineQuery, lambda question: quarantine_items(question, context)),
         parallel=QUESTIONS_AT_ONCE,
     )
-    service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers={"extractor": SIDES_AT_ONCE})
+    service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers={"extractor": settings.sides_at_once})
     await service.run()
 
 

@@ -22,6 +22,8 @@ class ExtractorSettings(ServiceSettings):
     spill_folder: Path | None = None
     """Where large reads are laid down while they are worked on, in files without a name; None: the folder for passing
     files. It should lie on a disk, with room for twice the largest source."""
+    sides_at_once: int = Field(default=2, ge=1, le=8)
+    """Sides that this replica reads at the same time. With several replicas 1, so that they share a run's sides."""
     replay_rows_max: int = Field(default=REPLAY_ROWS_MAX, ge=0)
     """Rows of one certified side that are kept on the bus for a replay, as long as the bus keeps snapshots; 0 keeps
     none. They are personal data as read."""

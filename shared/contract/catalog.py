@@ -1,7 +1,8 @@
 """The connectors of a folder: which there are, what state each is in, and one of them by name, version or digest.
 
-Reads files only when asked and keeps nothing, so a changed file is seen by the next question. What a run was started
-with is found by its digest, whatever has become of the folder since.
+Reads files only when asked, so a changed file is seen by the next question; what was asked for by its digest is kept,
+for nothing else has that digest. What a run was started with is found by its digest, whatever has become of the folder
+since.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from shared.errors import NeedsPerson
 from shared.ids import is_name
 
 CONNECTORS_MAX = 500
+RELEASES_KEPT_MAX = 20
+"""Connectors that are remembered by their digest."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Connectors:
         self._folder = folder
         self._columns = columns
         self._transforms = transforms_folder
+        self._met: dict[tuple[str, str], Connector] = {}
 
     def names(self) -> tuple[str, ...]:
         """The names of all subfolders that hold a definition, in order."""
@@ -78,15 +82,20 @@ class Connectors:
 
     def release(self, name: str, digest: str) -> Connector:
         """The connector with exactly this digest, as its folder has it or as a release; CTR_UNKNOWN without one."""
+        # What has this digest cannot change, so it need not be read again for each partition of a run.
+        if (name, digest) in self._met:
+            return self._met[name, digest]
         folder = self._known(name)
         connector = self._of_folder(folder)
-        if connector is not None and connector.digest == digest:
-            return connector
-        released = release_with(folder, digest)
-        if released is None:
+        if connector is None or connector.digest != digest:
+            connector = release_with(folder, digest)
+        if connector is None:
             text = f"connector {name} has no release with digest {digest}; publish a release before its folder changes"
             raise NeedsPerson("CTR_UNKNOWN", text, connector=name)
-        return released
+        if len(self._met) >= RELEASES_KEPT_MAX:
+            self._met.pop(next(iter(self._met)))
+        self._met[name, digest] = connector
+        return connector
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The versions of the connector that are stored as releases, oldest first."""

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.extractor.normalise import Normalised, Rules
@@ -63,6 +63,7 @@ def is_blank(raw: str | None) -> bool:
     return not (raw or "").strip(WHITE_SPACE)
 
 
+@settings(deadline=None)  # a slow machine is no defect
 @given(st.lists(st.tuples(NAMES, MAILS, MAILS, PHONES, PHONES), min_size=1, max_size=8))
 def test_columns_and_rows_agree(staff_connector: Connector, people: list[tuple[str | None, ...]]) -> None:
     result = normalised(staff_connector, people)
