@@ -185,3 +185,17 @@ def test_member_leaves_the_group_at_once_but_not_at_the_first_miss() -> None:
     ]
     assert outcome.settled.group_removals == {"TEACHER": 2}
     assert [part.groups for part in outcome.compared] == [{"NURSE": 1, "TEACHER": 2}]
+
+
+@pytest.mark.parametrize("ladder", ["suspend", "delete"])
+def test_only_what_the_ladder_preserves_is_counted_as_preserved(ladder: str) -> None:
+    outcome = run([], [record(1), record(2)], under=contract(ladder=ladder), recall=missed_before(1, 2))
+    assert outcome.settled.preserved == 0
+    assert outcome.by_class == {"suspend": 2}
+
+
+def test_only_removals_without_a_certificate_are_counted_as_suppressed() -> None:
+    certified = run([], [record(1)])
+    assert (certified.told, certified.settled.removals_suppressed) == ([("E1", "suspend", "DIF_FIRST_MISS")], 0)
+    early = run([], [record(1)], certified_runs=1, recall=missed_before(1))
+    assert (early.told, early.settled.removals_suppressed) == ([("E1", "suspend", "DIF_ONBOARDING")], 0)
