@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.bus.server_config import Person, render_server_config
-from shared.bus.topology import HOUSE_USERS
+from shared.bus.topology import HOUSE_USERS, REQUESTS
 
 PASSWORDS = {user: f"synthetic-password-of-{user}" for user in HOUSE_USERS}
 ANN = Person("ann", frozenset({"approver"}), "synthetic-password-of-ann")
@@ -17,7 +17,8 @@ def render(passwords: dict[str, str] = PASSWORDS, people: tuple[Person, ...] = (
 
 def test_identity_of_askers_is_shared_and_disk_is_flushed() -> None:
     text = render()
-    assert text.count("share: true") == 6
+    # Of every service that answers people, the identity of who asks reaches the service.
+    assert text.count("share: true") == len(REQUESTS)
     assert "sync_interval: always" in text
     assert "system_account: SYS" in text
     assert "no_auth_user" not in text
