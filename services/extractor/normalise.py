@@ -76,8 +76,6 @@ class Normalised:
     quarantined: pl.DataFrame
     """One row for each clause that a record did not meet; columns of `QUARANTINE_SCHEMA`. A record may have several.
     Until `settle_duplicates` there are claims among them, whose code is null."""
-    raw: pl.DataFrame
-    """The gathered rows of quarantined records as read: `key` and `alias.column`. Empty on the target side."""
     outside_keys: pl.Series
     """Keys of records that the scope leaves out, each once, as far as they have a sound one."""
     account: Account
@@ -162,7 +160,6 @@ def normalise_desired(contract: EntityContract, rules: Rules, frames: Mapping[st
         quarantined=in_order(
             [*items, claims_of(contract, faulty.get_column("key")), keyless_items(contract, keyless, failed=FAILED)]
         ),
-        raw=pl.concat([faulty, keyless], how="diagonal").select("key", pl.exclude("key", FAILED)),
         outside_keys=outside.value.cast(pl.String).drop_nulls().unique().alias("key"),
         account=Account(
             unmapped=_unmapped(judged),
@@ -193,7 +190,6 @@ def normalise_existing(contract: EntityContract, frame: pl.DataFrame) -> Normali
     return Normalised(
         records=records.select("key", "target_id", *contract.fields),
         quarantined=QUARANTINE_SCHEMA.to_frame(),
-        raw=pl.DataFrame(schema={"key": pl.String}),
         outside_keys=pl.Series("key", [], dtype=pl.String),
         account=Account(rows_read={TARGET: frame.height}),
     )

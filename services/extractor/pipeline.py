@@ -26,14 +26,13 @@ from services.extractor.normalise import (
     settle_duplicates,
 )
 from services.extractor.piecewise import pieces
-from services.extractor.replay import raw_of_keys
 from services.extractor.spill import BATCH_ROWS, Shelves, SpillFile, apart
 from shared.contract.model import EntityContract
 from shared.errors import StopRun
 from shared.records.batches import encoded, ordered, partition_of_keys
 from shared.records.hashes import compared_fields, key_hashes, with_hashes
 from shared.records.live import live_column
-from shared.records.subjects import OUTSIDE, QUARANTINE, QUARANTINE_ROWS, UNKEYED
+from shared.records.subjects import OUTSIDE, QUARANTINE, UNKEYED
 
 KEY_SHELVES_MIN = 64
 """Partitions are cut further, by ranges of the key hash, until there are so many shelves: what stands in memory does
@@ -75,10 +74,8 @@ class SideInWork:
         self._records = Shelves(file, self._key_shelves, batch_rows)
         self._items = Shelves(file, self._key_shelves, batch_rows)
         self._settled_items = Shelves(file, _one_shelf, batch_rows)
-        self._raw = Shelves(file, _one_shelf, batch_rows)
         self._outside = Shelves(file, _one_shelf, batch_rows)
-        self._sources: tuple[Mapping[str, Shelves], Rules] | None = None
-        self._repeated: list[pl.Series] = []
+        self._is_source = False
         self._records_made = 0
         self._keys_set_aside = 0
         self._codes: Counter[str] = Counter()
@@ -88,12 +85,11 @@ class SideInWork:
 
     def take_desired(self, shelves: Mapping[str, Shelves], rules: Rules) -> Account:
         """Normalise all rows of the sources. `StopRun` when their shape is not as agreed or an id must be mapped."""
-        self._sources = (shelves, rules)
+        self._is_source = True
         accounts = []
-        for frames in self._pieces(shelves, rules):
+        for frames in pieces(self._contract, shelves, transforms=rules.transforms, batch_rows=self._batch_rows):
             made = normalise_desired(self._contract, rules, frames)
             self._keep(made, made.records)
-            self._raw.put(apart(made.raw))
             self._outside.put(apart(made.outside_keys.alias("key").to_frame()))
             accounts.append(made.account)
         account = merge_accounts(accounts)
@@ -131,8 +127,7 @@ class SideInWork:
             yield from messages(str(number), self._settled(number, rows))
         yield from messages(UNKEYED, self._settled(self._partitions, rows))
         yield from messages(QUARANTINE, (ordered(frame) for frame in self._settled_items.batches()))
-        if self._sources is not None:
-            yield from messages(QUARANTINE_ROWS, (_by_key(frame) for frame in self._raw_rows(*self._sources)))
+        if self._is_source:
             yield from messages(OUTSIDE, (_by_key(frame) for frame in self._outside.batches()))
 
     def counts(self) -> Counts:
@@ -152,24 +147,9 @@ class SideInWork:
             shelves = [first + shelf for shelf in group]
             claimed = self._records.take(shelves)
             records, items = settle_duplicates(claimed, self._items.take(shelves), contract=self._contract)
-            if records.height < claimed.height:
-                repeated = claimed.join(records, on="key", how="anti").select("key").unique()
-                self._repeated.append(apart(repeated).get_column("key"))
             self._count(records, items)
             self._settled_items.put(apart(items))
             yield ordered(records)
-
-    def _raw_rows(self, shelves: Mapping[str, Shelves], rules: Rules) -> Iterator[pl.DataFrame]:
-        """The raw rows of all that is quarantined; the sources are gone through again only when keys are repeated."""
-        keys = pl.concat([pl.Series("key", [], dtype=pl.String), *self._repeated])
-        for frame in self._raw.batches():
-            yield frame.filter(~pl.col("key").is_in(keys.implode()).fill_null(value=False))
-        if keys.len():
-            for frames in self._pieces(shelves, rules):
-                yield raw_of_keys(self._contract, rules, frames, keys)
-
-    def _pieces(self, shelves: Mapping[str, Shelves], rules: Rules) -> Iterator[dict[str, pl.DataFrame]]:
-        return pieces(self._contract, shelves, transforms=rules.transforms, batch_rows=self._batch_rows)
 
     def _count(self, records: pl.DataFrame, items: pl.DataFrame) -> None:
         keys = items.get_column("key")

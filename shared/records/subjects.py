@@ -6,8 +6,6 @@ UNKEYED = "unkeyed"
 """The partition of target records without our key: any desired record may match them."""
 QUARANTINE = "quarantine"
 """The partition of quarantine items."""
-QUARANTINE_ROWS = "quarantine-rows"
-"""The partition of the raw source rows behind the quarantine items, so that they can be normalised again."""
 OUTSIDE = "outside"
 """The partition of keys that the contract's scope leaves out; source side only."""
 

@@ -166,17 +166,6 @@ def test_what_is_kept_of_ids_is_bounded_and_the_others_are_counted(monkeypatch: 
     assert merge_accounts([merged, merged]).unmapped[-1] == Unmapped("codes", account.OTHERS, 6)
 
 
-def test_the_raw_rows_of_quarantined_records_are_kept_with_their_key() -> None:
-    pick = {"by": {"column": "id"}, "order": [{"column": "name"}]}
-    frame = pl.DataFrame({"id": ["a", " b", None], "name": ["Ana", " ", "Leo"]})
-    fields = {"id": {"from": ["row.id"], "steps": ["trim"]}, "name": {"from": ["row.name"], "required": True}}
-    contract = contract_of(fields, **{"from": {"source": "row", "pick": pick}})
-    raw = normalise_desired(contract, Rules(), {"row": frame}).raw
-    assert sorted(raw.rows(named=True), key=str) == sorted(
-        [{"key": "b", "row.id": " b", "row.name": " "}, {"key": None, "row.id": None, "row.name": "Leo"}], key=str
-    )
-
-
 def test_keys_out_of_scope_are_told_and_unsound_ones_are_not() -> None:
     scope = [{"column": "row.name", "equals": "in"}]
     frame = pl.DataFrame({"id": ["7", " 8", " ", "x", "7"], "name": ["out", "out", "out", "out", "in"]})

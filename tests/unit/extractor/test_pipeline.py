@@ -31,7 +31,7 @@ from shared.errors import StopRun
 from shared.records.batches import decode, partition_of_keys
 from shared.records.hashes import HASH_COLUMNS, KEY_HASH, compared_fields, with_hashes
 from shared.records.live import live_column
-from shared.records.subjects import OUTSIDE, QUARANTINE, QUARANTINE_ROWS, UNKEYED
+from shared.records.subjects import OUTSIDE, QUARANTINE, UNKEYED
 
 CONTRACT = EntityContract.model_validate(
     {
@@ -197,23 +197,6 @@ def test_the_snapshot_of_pieces_is_that_of_the_whole(
     assert sum(snapshot.counts.by_code.values()) == items.height
 
 
-@settings(max_examples=40, deadline=None)
-@given(PERSONS, JOBS, st.integers(1, 12))
-def test_the_raw_rows_of_the_quarantine_bring_back_what_was_quarantined(
-    persons: Rows, jobs: Rows, batch_rows: int
-) -> None:
-    """As many raw rows as there are records in quarantine, each with its key and the values that were read."""
-    frames = frames_of(persons, jobs, [], [])
-    whole = normalise_desired(CONTRACT, RULES, frames)
-    records, items = settle_duplicates(whole.records, whole.quarantined, contract=CONTRACT)
-    snapshot, _ = desired(frames, partitions=2, batch_rows=batch_rows, page=3)
-    raw = snapshot.frames[QUARANTINE_ROWS]
-    assert raw.height == whole.raw.height + whole.records.height - records.height
-    assert set(raw.get_column("key").drop_nulls()) == set(items.get_column("key").drop_nulls())
-    given_rows = {(row["id"], row["badge"], row["name"]) for row in persons}
-    assert set(raw.select("person.id", "person.badge", "person.name").iter_rows()) <= given_rows
-
-
 def people(count: int) -> dict[str, pl.DataFrame]:
     ids = [f"E{n}" for n in range(count)]
     persons = [{"id": one, "edited": 1, "badge": f"B{one}", "name": "Ana", "site": "1", "status": "A"} for one in ids]
@@ -223,14 +206,14 @@ def people(count: int) -> dict[str, pl.DataFrame]:
 
 def test_every_partition_is_there_and_sorted_by_key_hash_and_holds_its_keys() -> None:
     snapshot, _ = desired(people(3_000), partitions=3, batch_rows=500, page=200)
-    assert list(snapshot.frames) == ["0", "1", "2", UNKEYED, QUARANTINE, QUARANTINE_ROWS, OUTSIDE]
+    assert list(snapshot.frames) == ["0", "1", "2", UNKEYED, QUARANTINE, OUTSIDE]
     for number in range(3):
         frame = snapshot.frames[str(number)]
         assert frame.height == snapshot.rows[str(number)] > 900
         assert frame.columns == ["key", *CONTRACT.fields, "left alone", *HASH_COLUMNS]
         assert set(partition_of_keys(frame.get_column("key"), 3)) == {number}
         assert snapshot.sent[str(number)].get_column(KEY_HASH).is_sorted()
-    assert [snapshot.rows[name] for name in (UNKEYED, QUARANTINE, QUARANTINE_ROWS, OUTSIDE)] == [0, 0, 0, 0]
+    assert [snapshot.rows[name] for name in (UNKEYED, QUARANTINE, OUTSIDE)] == [0, 0, 0]
     assert snapshot.frames[QUARANTINE].schema == QUARANTINE_SCHEMA
 
 
