@@ -41,7 +41,14 @@ def to_text(moment: datetime) -> str:
 
 def from_text(text: str) -> datetime:
     """The inverse of `to_text`; any RFC 3339 text with a zone is read. `ValueError` without one."""
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        # The text is not repeated: anything may stand where a time should.
+        raise ValueError("the text is no time; write it as 2026-01-31T08:00:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"time {text!r} has no zone; write it as 2026-01-31T08:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"time {text!r} lies outside of the years 1 to 9999 in UTC") from None

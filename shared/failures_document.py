@@ -25,6 +25,20 @@ PHASES = {
     "SYS": "The house itself",
 }
 """What the first part of a code says: where on the road it happened."""
+RUNBOOKS = {
+    "SRC": "reading",
+    "CTR": "contract",
+    "NRM": "normalising",
+    "MAT": "matching",
+    "DIF": "diff",
+    "GRD": "guard",
+    "APV": "approval",
+    "APL": "applying",
+    "VER": "verifying",
+    "AUD": "audit",
+    "SYS": "house",
+}
+"""The page of docs/runbooks/ for a phase; each of its codes has a section there."""
 
 
 def render_markdown() -> str:
@@ -33,7 +47,8 @@ def render_markdown() -> str:
         "# Failures",
         "Printed from `shared/failures.py` by `python -m shared.failures_document > docs/failures.md`; do not edit.",
         "Every failure that the house reports carries one of these codes. The first part of the code says where it "
-        "happened. *Again* says whether the same step may succeed later without anybody doing anything.",
+        "happened. *Again* says whether the same step may succeed later without anybody doing anything. Each code "
+        "leads to its section in the [runbooks](runbooks/README.md): what is seen, what to do, and what not.",
     ]
     for phase, title in PHASES.items():
         entries = [entry for entry in CATALOGUE.values() if entry.code.startswith(f"{phase}_")]
@@ -45,7 +60,7 @@ def render_markdown() -> str:
 def _table(entries: Iterable[Failure]) -> str:
     rows = [
         (
-            f"`{entry.code}`",
+            _linked(entry.code),
             entry.severity,
             entry.category.replace("_", " "),
             "yes" if entry.is_retryable else "no",
@@ -57,6 +72,11 @@ def _table(entries: Iterable[Failure]) -> str:
     ]
     head = ("code", "severity", "category", "again", "who acts", "what it means", "what to do")
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, tuple("---" for _ in head), *rows])
+
+
+def _linked(code: str) -> str:
+    """The code, leading to its section in the runbook of its phase."""
+    return f"[`{code}`](runbooks/{RUNBOOKS[code.partition('_')[0]]}.md#{code.lower()})"
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, tuple[RequestRoute[Any], ...]]] = {
 _PARAMETERS: Final[dict[str, str]] = {
     "run": "Id of the run.",
     "connector": "Name of the connector.",
+    "connection": "Name of the connection.",
     "side": "`source` or `target`.",
     "entity": "Name of the entity.",
     "partition": "Number of the partition, `unkeyed` or `quarantine`.",

@@ -3,13 +3,15 @@
 Whoever cancels a task expects it to end. The library swallows some cancellations: `_flush_pending` catches them (a
 burst of acknowledgements waits exactly there), and before Python 3.12 `asyncio.wait_for` drops one that arrives
 together with the answer. A task that has swallowed its cancellation runs on for ever, and whoever waits for its end
-does too. `heeding` says afterwards what the callee kept to itself. It decides nothing.
+does too. `heeding` says afterwards what the callee kept to itself. And whoever asked something on a connection that is
+lost need not wait out the time for an answer that cannot come. It decides nothing.
 """
 
 import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+import nats.errors
 from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
 
@@ -58,6 +60,14 @@ class BusClient(Client):
     # Every publish, subscribe, unsubscribe and acknowledgement comes through here.
     async def _flush_pending(self, force_flush: bool = False) -> None:
         await heeding(super()._flush_pending(force_flush))
+
+    async def _attempt_reconnect(self) -> None:
+        # To the asker it is what it was before, a question without an answer; only sooner.
+        for waiting in list(self._resp_map.values()):
+            if not waiting.done():
+                waiting.set_exception(nats.errors.TimeoutError())
+                waiting.exception()  # an asker who gave up meanwhile must not leave a complaint behind
+        await super()._attempt_reconnect()
 
     # These two end the task that reconnects. Going on after `close` it would try for ever, or open a second life.
     async def _connect_to_server(self, s: Srv) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from nats.js import JetStreamContext
 from opentelemetry import trace
@@ -19,6 +19,7 @@ from shared.bus.reading import last
 from shared.clock import Clock
 from shared.errors import StopRun
 from shared.events.envelope import body_of, headers_of
+from shared.events.facts import AlarmRaised
 from shared.events.stored import Stored
 from shared.run.moves import Decision, Message, Move, run_state_in
 from shared.run.state import RunState, state_subject
@@ -39,8 +40,11 @@ class Committer:
         service: str,
         clock: Clock,
         tracer_provider: trace.TracerProvider | None = None,
+        on_alarm: Callable[[str], None] = lambda code: None,
     ) -> None:
+        """`on_alarm` is told the code of every alarm that was published, whoever decided upon it."""
         self._js = js
+        self._on_alarm = on_alarm
         self._tracer = trace.get_tracer(__name__, tracer_provider=tracer_provider)
         self._source = f"/services/{service}"
         self._clock = clock
@@ -60,6 +64,9 @@ class Committer:
             except Conflict:
                 await asyncio.sleep(random.uniform(0, min(0.2, 0.005 * (attempt + 1))))  # noqa: S311 -- not a secret
                 continue
+            for message in decision.messages:
+                if isinstance(message.event, AlarmRaised):
+                    self._on_alarm(message.event.reason.code)
             return decision
         raise StopRun(
             "SYS_HANDLER_FAILED",

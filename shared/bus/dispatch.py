@@ -25,7 +25,8 @@ from shared.events.documents import FailureNote
 from shared.events.envelope import Undecodable, decode, what_is_wrong
 from shared.events.facts import CommandRefused
 from shared.events.model import Document, Event
-from shared.ids import Ids
+from shared.ids import Ids, is_run_id
+from shared.run.alarms import ALARMING, alarm_message
 from shared.run.moves import Decision, Message, Move, move_run, state_message
 from shared.run.state import RunState
 from shared.run.states import MOVES, RunStatus
@@ -33,6 +34,7 @@ from shared.run.states import MOVES, RunStatus
 log = structlog.get_logger(__name__)
 
 BUS_RETRY_SECONDS = 3.0
+COMMAND_BYTES_MAX = 262_144
 
 ContextT = TypeVar("ContextT")
 EventHandler = Callable[[Any, ContextT], Awaitable[Move | None]]
@@ -122,6 +124,7 @@ class Dispatcher(Generic[ContextT]):
             raise TryLater("AUD_UNAVAILABLE", str(error), retry_after_seconds=BUS_RETRY_SECONDS) from error
         except AetherError as error:
             await self._fail_run(event, FailureNote.of(error))
+            await self._alarm(_run_in(event), FailureNote.of(error))
             raise
         except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # A defect of ours; other exceptions (bus, network) are the delivery rule's to repeat.
@@ -145,9 +148,10 @@ class Dispatcher(Generic[ContextT]):
             status = None if run is None else _status_in(decision, run)
             reply = Reply(is_accepted=True, run=run, status=status, declaration=asked.declaration)
         except AetherError as error:
-            run = run or _text_fact(error.facts.get("run"))
+            run = run or _run_id_fact(error.facts.get("run"))
             refusal = FailureNote.of(error)
             await self._record_refusal(subject, run=run, actor=actor, refusal=refusal)
+            await self._alarm(run, refusal)
             reply = Reply(is_accepted=False, run=run, refusal=refusal)
         return reply.model_dump_json().encode()
 
@@ -162,9 +166,22 @@ class Dispatcher(Generic[ContextT]):
         await self._committer.commit(Move(reads=(), decide=lambda _: Decision((message,))))
         log.warning("command_refused", command=subject, run=run, code=refusal.code)
 
+    async def _alarm(self, run: str | None, reason: FailureNote) -> None:
+        """Tell of a refusal that is more than one; failing to tell must not hide what was refused."""
+        if reason.code not in ALARMING:
+            return
+        log.critical("alarm", run=run, code=reason.code)
+        message = alarm_message(
+            self._service, run=run, reason=reason, message_id=f"alarm-{self._service}-{self._ids.token(20)}"
+        )
+        try:
+            await self._committer.commit(Move(reads=(), decide=lambda _: Decision((message,))))
+        except (AetherError, PublishFailed, StreamUnavailable):
+            log.exception("alarm_not_published", run=run, code=reason.code)
+
     async def _fail_run(self, event: Event, failure: FailureNote) -> None:
-        run = getattr(event, "run", None)
-        if not isinstance(run, str):
+        run = _run_in(event)
+        if run is None:
             return
         now = to_text(self._clock.now())
 
@@ -178,8 +195,9 @@ class Dispatcher(Generic[ContextT]):
 
         try:
             await self._committer.commit(move_run(run, decide))
-        except AetherError:
+        except AetherError as error:
             log.exception("run_not_failed", run=run, code=failure.code)
+            await self._alarm(run, FailureNote.of(error))
 
 
 def actor_in(headers: Mapping[str, str] | None) -> Actor:
@@ -190,7 +208,16 @@ def actor_in(headers: Mapping[str, str] | None) -> Actor:
         return Actor(name=None)
 
 
+def _run_in(event: Event) -> str | None:
+    """The run that an event is about, if it is about one."""
+    return _text_fact(getattr(event, "run", None))
+
+
 def _body(model: type[Document], data: bytes) -> Document:
+    if len(data) > COMMAND_BYTES_MAX:
+        # What a person says becomes part of a run's document, which must fit in one message with all the rest.
+        text = f"the command has {len(data):,} bytes, allowed {COMMAND_BYTES_MAX:,}; shorten what it says"
+        raise Undecodable("APV_MALFORMED", text)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -203,6 +230,11 @@ def _status_in(decision: Decision, run: str) -> str | None:
         if isinstance(message.event, RunState) and message.event.run == run:
             return str(message.event.status)
     return None
+
+
+def _run_id_fact(value: object) -> str | None:
+    """A run named by whoever was refused; only what can be one goes on to the log and the answer."""
+    return value if isinstance(value, str) and is_run_id(value) else None
 
 
 def _text_fact(value: object) -> str | None:

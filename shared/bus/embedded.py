@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
-from shared.bus.server_config import Listen, Person, render_server_config
+from shared.bus.server_config import Cluster, Listen, Person, render_server_config
 from shared.bus.topology import HOUSE_USERS, Role
 from shared.children import die_with_parent
 
@@ -53,7 +53,8 @@ class EmbeddedServer:
     """One nats-server on one folder, started, stopped, killed and restarted on the same port.
 
     `secrets` gives passwords by user name; each user it leaves out gets a random one, written to
-    `<store_dir>/secrets/<user>` (mode 0600) and read back from there by the next start.
+    `<store_dir>/secrets/<user>` (mode 0600) and read back from there by the next start. One server of a cluster is
+    healthy only when a majority is there: start them side by side, with `start_async`.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class EmbeddedServer:
         *,
         port: int = -1,
         monitoring_port: int = -1,
+        server_name: str = "aether",
+        cluster: Cluster | None = None,
     ) -> None:
         self._dir = store_dir.resolve()
         self._people = tuple(people)
@@ -71,6 +74,8 @@ class EmbeddedServer:
         self._passwords: dict[str, str] = {}
         self._port = port
         self._monitoring_port = monitoring_port
+        self._server_name = server_name
+        self._cluster = cluster
         self._process: subprocess.Popen[bytes] | None = None
         self._lock_descriptor: int | None = None
         self._is_ready = False
@@ -223,6 +228,8 @@ class EmbeddedServer:
                 store_dir=self._dir / "store",
                 ports_dir=ports_dir,
                 listen=Listen(port=self._port, monitoring_port=self._monitoring_port),
+                server_name=self._server_name,
+                cluster=self._cluster,
             ),
         )
         if self._lock_descriptor is None:

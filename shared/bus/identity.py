@@ -33,7 +33,7 @@ def requester_of(headers: Mapping[str, str] | None) -> Requester:
     try:
         info = json.loads(text)
         account, user = info["acc"], info["user"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotIdentified(f"the header {REQUEST_INFO} cannot be read: {type(error).__name__}") from None
     if account != PEOPLE or not isinstance(user, str) or not user:
         raise NotIdentified(f"the request comes from the account {account!r}; only {PEOPLE} may ask")

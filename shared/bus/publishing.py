@@ -44,8 +44,10 @@ BATCH_BYTES_MAX: Final = 32 * 2**20
 """Ours: a batch is held in the server's memory until it is committed."""
 HEADER_BYTES_MAX: Final = 16_384
 PUBLISH_TIMEOUT_SECONDS: Final = 10.0
-ATTEMPTS_MAX: Final = 3
+ATTEMPTS_MIN: Final = 3
+"""So many time-outs in a row, or as long as one time-out of quick refusals: then publishing fails."""
 RETRY_SECONDS: Final = 0.5
+RETRY_SECONDS_MAX: Final = 1.0
 HISTORY_MESSAGES_MAX: Final = 10_000
 """How far back a subject is searched for a message id after an answer was lost."""
 
@@ -53,6 +55,9 @@ _CONFLICT_CODES: Final = frozenset({10071, 10164})
 """Wrong last sequence, with and without the number in its text."""
 _DUPLICATE_IN_BATCH: Final = 10201
 _UNAVAILABLE: Final = 503
+_PASSING_CODES: Final = frozenset({10023, 10028, 10047, 10077, 10158, 10176})
+"""What says nothing about the message: no resources, no storage, a full stream or disk (which also breaks a batch
+apart, 10176), and on a cluster an earlier attempt with this id that is not agreed on yet (10158)."""
 
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 _EXPECTED_STREAM: Final = "Nats-Expected-Stream"
@@ -207,15 +212,20 @@ async def _until_known(
     """Repeat an attempt until its outcome is known; the ids make a repetition harmless."""
     client = client_of(js)
     failure: Exception | None = None
-    for number in range(ATTEMPTS_MAX):
+    loop = asyncio.get_running_loop()
+    # Refusals come at once while a cluster elects a leader, and there are elections of some seconds.
+    deadline, number = loop.time() + timeout_seconds, 0
+    while number < ATTEMPTS_MIN or loop.time() < deadline:
         if number:
-            await asyncio.sleep(RETRY_SECONDS * number)
+            await asyncio.sleep(min(RETRY_SECONDS * number, RETRY_SECONDS_MAX))
+        number += 1
         try:
             return await attempt()
         except (nats.errors.TimeoutError, nats.errors.NoRespondersError, nats.errors.OutboundBufferLimitError) as error:
             _raise_if_any_refused(client, outgoings)
             failure = error
         except _Unavailable as error:
+            _raise_if_any_refused(client, outgoings)  # a refused member leaves its batch incomplete
             failure = error
         except (Conflict, _DuplicateInBatch) as error:
             # The server compares sequences before it recognises ids: our own earlier success looks like this too.
@@ -226,7 +236,7 @@ async def _until_known(
                 raise _named(error, outgoings) from None
             raise PublishRefused(outgoings[-1].subject, _DUPLICATE_IN_BATCH, str(error)) from error
     raise PublishFailed(
-        f"{outgoings[-1].subject}: no certain answer in {ATTEMPTS_MAX} attempts of {timeout_seconds} s "
+        f"{outgoings[-1].subject}: no certain answer in {number} attempts of up to {timeout_seconds} s "
         f"for {len(outgoings)} message(s), last id {outgoings[-1].message_id!r}; "
         "publish the same again when the bus is healthy"
     ) from failure
@@ -289,7 +299,7 @@ def _answer(answer: Msg, outgoing: Outgoing) -> dict[str, Any]:
         raise Conflict(outgoing.subject, _expectation(outgoing), said)
     if code == _DUPLICATE_IN_BATCH:
         raise _DuplicateInBatch(said)
-    if int(error.get("code", 0)) == _UNAVAILABLE:
+    if code in _PASSING_CODES or int(error.get("code", 0)) == _UNAVAILABLE:
         raise _Unavailable(said)
     raise PublishRefused(outgoing.subject, code, said)
 

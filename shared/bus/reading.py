@@ -1,15 +1,17 @@
-"""Reads stored messages by direct get: the last of a subject, or a stretch of a stream in order.
+"""Reads stored messages: the last of a subject, or a stretch of a stream in order.
 
 No consumer is created and nothing is acknowledged, so reading leaves no trace and needs no cleaning up. It decides
-nothing. On a cluster any replica may answer: a reader that must be complete compares with a count it was given
-(a certificate, a manifest), and a writer that must be right says so by an expected sequence.
+nothing. On a cluster a single message is asked of the stream's leader, for whoever reads an old document and finds
+nothing to do lets its command go; a stretch comes from any replica, and is read until what the leader has is there.
+A writer that must be right says so by an expected sequence all the same: a leader may have been deposed.
 """
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 import structlog
@@ -33,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 _STATUS: Final = "Status"
 _SEQUENCE: Final = "Nats-Sequence"
-_NONE_FOUND: Final = "404"
+_NONE_FOUND: Final = 404
 _SERVER_HEADERS: Final = frozenset(
     {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"}
 )
@@ -65,12 +67,12 @@ def foreign_marks(headers: Mapping[str, str], stream: str) -> str | None:
 
 async def last(js: JetStreamContext, stream: str, subject: str) -> Stored | None:
     """Return the newest message of one subject, or None when the stream holds none; NotGenuine for a smuggled one."""
-    return await _get_one(js, stream, f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
+    return _genuine(await _get(js, stream, {"last_by_subj": subject}), stream)
 
 
 async def at(js: JetStreamContext, stream: str, seq: int) -> Stored | None:
     """Return the message at one sequence, or None when it is gone or not written yet; NotGenuine as above."""
-    return await _get_one(js, stream, f"$JS.API.DIRECT.GET.{stream}", json.dumps({"seq": seq}).encode())
+    return _genuine(await _get(js, stream, {"seq": seq}), stream)
 
 
 async def read_all(
@@ -80,7 +82,14 @@ async def read_all(
 
     Memory is bounded by one batch. A lost connection is waited for and reading goes on behind the last message
     yielded, so that nothing comes twice. Smuggled messages are left out and shouted about.
+
+    Batches may come from any replica, and a replica may lag behind: the leader says how far there is something to read,
+    and an end before that is not believed.
     """
+    newest = await _get(js, stream, {"last_by_subj": filter_subject})
+    if newest is None:
+        return
+    certain_seq = newest.seq if last_seq is None else min(newest.seq, last_seq)
     client = client_of(js)
     # One inbox for the whole reading; its last token numbers the batch, so that late answers are told apart.
     inbox = client.new_inbox()
@@ -108,9 +117,9 @@ async def read_all(
                         log.critical("bus_message_not_genuine", subject=stored.subject, seq=stored.seq, why=why)
                         continue
                     yield stored
-            except _EndOfStream:
-                return
-            except (nats.errors.TimeoutError, StreamUnavailable) as error:
+            except (_EndOfStream, nats.errors.TimeoutError, StreamUnavailable) as error:
+                if isinstance(error, _EndOfStream) and next_seq > certain_seq:
+                    return
                 raise_if_refused(client, subject)
                 missed += 1
                 if missed >= READ_ATTEMPTS_MAX:
@@ -128,17 +137,21 @@ class _EndOfStream(Exception):
 
 
 async def _batch(subscription: Subscription, reply: str, stream: str) -> AsyncIterator[Stored]:
-    """Yield one batch; _EndOfStream when it was the last, StreamUnavailable when nobody answers."""
+    """Yield one batch; _EndOfStream when it was the last, StreamUnavailable when nobody answers or one is missing."""
+    before = 0
     while True:
         message = await heeding(subscription.next_msg(timeout=READ_TIMEOUT_SECONDS))
         if message.subject != reply:
             continue
         headers = message.headers or {}
         if _SEQUENCE in headers:
+            _require_behind(before, headers, stream)
+            before = int(headers[_SEQUENCE])
             yield _stored(message)
             continue
         match headers.get(_STATUS):
             case "204":  # end of the batch
+                _require_behind(before, headers, stream)
                 if int(headers.get("Nats-Num-Pending", "0")) == 0:
                     raise _EndOfStream
                 return
@@ -148,30 +161,54 @@ async def _batch(subscription: Subscription, reply: str, stream: str) -> AsyncIt
                 raise StreamUnavailable(f"stream {stream}: status {status} {headers.get('Description', '')}")
 
 
-async def _get_one(js: JetStreamContext, stream: str, subject: str, body: bytes) -> Stored | None:
+def _require_behind(seq: int, headers: Mapping[str, str], stream: str) -> None:
+    """Each answer of a batch names the one before it, and the end the last: one that was lost on the way shows."""
+    if int(headers.get("Nats-Last-Sequence", seq)) != seq:
+        raise StreamUnavailable(f"stream {stream}: answers of a batch behind sequence {seq} were lost")
+
+
+async def _get(js: JetStreamContext, stream: str, wanted: Mapping[str, str | int]) -> Stored | None:
+    """One message as the stream's leader has it: a replica could answer with what was the newest a moment ago."""
     client = client_of(js)
+    subject, body = f"$JS.API.STREAM.MSG.GET.{stream}", json.dumps(wanted).encode()
     failure: Exception | None = None
     for attempt in range(READ_ATTEMPTS_MAX):
         if attempt:
             await asyncio.sleep(READ_RETRY_SECONDS)
         try:
-            message = await client.request(subject, body, timeout=READ_TIMEOUT_SECONDS)
+            answer = json.loads((await client.request(subject, body, timeout=READ_TIMEOUT_SECONDS)).data)
         except (nats.errors.TimeoutError, nats.errors.NoRespondersError) as error:
             raise_if_refused(client, subject)
             failure = error
             continue
-        headers = message.headers or {}
-        if _SEQUENCE in headers:
-            stored = _stored(message)
-            if (why := foreign_marks(stored.headers, stream)) is not None:
-                raise NotGenuine(f"{stored.subject} at sequence {stored.seq} of {stream} is not to be believed: {why}")
-            return stored
-        if headers.get(_STATUS) == _NONE_FOUND:
+        problem = answer.get("error")
+        if problem is None:
+            return _kept(answer["message"])
+        if problem.get("code") == _NONE_FOUND:
             return None
-        raise StreamUnavailable(f"stream {stream}: status {headers.get(_STATUS)} for {subject}")
+        failure = StreamUnavailable(f"stream {stream}: {problem.get('description', '')}")
     raise StreamUnavailable(
         f"stream {stream}: no answer on {subject} in {READ_ATTEMPTS_MAX} attempts; look at the server's health"
     ) from failure
+
+
+def _genuine(stored: Stored | None, stream: str) -> Stored | None:
+    if stored is not None and (why := foreign_marks(stored.headers, stream)) is not None:
+        raise NotGenuine(f"{stored.subject} at sequence {stored.seq} of {stream} is not to be believed: {why}")
+    return stored
+
+
+def _kept(message: Mapping[str, Any]) -> Stored:
+    """A message as the leader shows it."""
+    lines = b64decode(message.get("hdrs", "")).decode("utf-8", "replace").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if line)
+    return Stored(
+        subject=message["subject"],
+        seq=message["seq"],
+        time=_time(message["time"]),
+        headers={name: value.strip() for name, _, value in pairs},
+        data=b64decode(message.get("data", "")),
+    )
 
 
 def _stored(message: Msg) -> Stored:

@@ -32,6 +32,12 @@ LAME_DUCK_SECONDS: Final = 30
 LAME_DUCK_GRACE_SECONDS: Final = 5
 PASSWORD_CHARACTERS_MIN: Final = 16
 
+ROUTE_USER: Final = "route"
+ROUTE_PING_SECONDS: Final = 2
+ROUTE_PINGS_MAX: Final = 2
+"""Unanswered pings after which a route is dead. Until then every third read is sent into it and lost."""
+
+_URL_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _QUOTABLE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
 
 
@@ -54,6 +60,21 @@ class Listen:
     monitoring_port: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One server's part of a cluster: where it listens for the others, and where it finds them."""
+
+    name: str
+    port: int
+    routes: tuple[str, ...]
+    """`host:port` of each of the others."""
+    password: str = field(repr=False)
+    """The same on every server: only who knows it may join."""
+    host: str = "127.0.0.1"
+    advertise: str | None = None
+    """`host:port` that the others are told in place of the one it listens on."""
+
+
 def render_server_config(
     *,
     passwords: Mapping[str, str],
@@ -62,10 +83,12 @@ def render_server_config(
     ports_dir: Path | None = None,
     listen: Listen = Listen(),
     server_name: str = "aether",
+    cluster: Cluster | None = None,
 ) -> str:
     """Return the configuration of one server; ValueError names what is missing, too short or not quotable.
 
-    `passwords` has one entry for each user of the services' account, plain or bcrypt.
+    `passwords` has one entry for each user of the services' account, plain or bcrypt. The servers of a cluster have
+    names, ports and folders of their own and everything else alike.
     """
     missing = [user for user in HOUSE_USERS if user not in passwords]
     if missing:
@@ -101,6 +124,7 @@ def render_server_config(
         "  # An acknowledged message is on the disk; without this it is in a cache for up to two minutes.",
         "  sync_interval: always",
         "}",
+        *([] if cluster is None else _cluster(cluster)),
         "accounts {",
         f"  {HOUSE} {{",
         "    jetstream: enabled",
@@ -116,6 +140,28 @@ def render_server_config(
         "system_account: SYS",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cluster(cluster: Cluster) -> list[str]:
+    if len(cluster.password) < PASSWORD_CHARACTERS_MIN or not _URL_SAFE.fullmatch(cluster.password):
+        raise ValueError(
+            f"the password of the cluster needs at least {PASSWORD_CHARACTERS_MIN} letters, digits, - and _: "
+            "it stands in the addresses of the routes"
+        )
+    routes = [_quote(f"nats-route://{ROUTE_USER}:{cluster.password}@{route}") for route in cluster.routes]
+    return [
+        "cluster {",
+        f"  name: {_quote(cluster.name)}",
+        f"  listen: {_quote(f'{cluster.host}:{cluster.port}')}",
+        *([f"  cluster_advertise: {_quote(cluster.advertise)}"] if cluster.advertise is not None else []),
+        "  # Clients are told all addresses by us; what the servers think of each other's is not reachable everywhere.",
+        "  no_advertise: true",
+        f"  authorization {{ user: {_quote(ROUTE_USER)}, password: {_quote(cluster.password)} }}",
+        f'  ping_interval: "{ROUTE_PING_SECONDS}s"',
+        f"  ping_max: {ROUTE_PINGS_MAX}",
+        f"  routes: [{', '.join(routes)}]",
+        "}",
+    ]
 
 
 def _block(name: str, rows: Sequence[str]) -> list[str]:

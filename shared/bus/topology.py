@@ -96,8 +96,11 @@ class Permissions:
 STREAMS: Final[tuple[StreamSpec, ...]] = (
     StreamSpec(
         name="CORE",
-        holds="run states, active connectors, declared deltas, commands, events, audit facts",
-        subjects=("run.*.state", "connector.*.active", "connector.*.declared", "cmd.>", "evt.>", "audit.>"),
+        holds="run states, active connectors, declared deltas, health of connections, commands, events, audit facts",
+        subjects=(
+            *("run.*.state", "connector.*.active", "connector.*.declared", "connection.*.health"),
+            *("cmd.>", "evt.>", "audit.>"),
+        ),
         max_bytes=3 * GIB,
         duplicate_window_seconds=DAY_SECONDS,
         allow_atomic=True,
@@ -129,6 +132,7 @@ STREAMS: Final[tuple[StreamSpec, ...]] = (
         max_bytes=4 * GIB,
         max_age_seconds=3 * DAY_SECONDS,
         duplicate_window_seconds=120,
+        allow_msg_ttl=True,
         is_async_when_single=True,
     ),
     StreamSpec(
@@ -141,6 +145,17 @@ STREAMS: Final[tuple[StreamSpec, ...]] = (
         max_msgs_per_subject=1,
         discard="old",
         allow_msg_ttl=True,
+    ),
+    StreamSpec(
+        name="BUDGET",
+        holds="rate budgets: one document a connection, which says when the next request may go out",
+        subjects=("budget.>",),
+        max_bytes=64 * MIB,
+        max_msg_bytes=16_384,
+        duplicate_window_seconds=120,
+        max_msgs_per_subject=1,
+        discard="old",
+        is_async_when_single=True,
     ),
     StreamSpec(
         name="DLQ",
@@ -156,6 +171,8 @@ STREAMS: Final[tuple[StreamSpec, ...]] = (
 CONSUMERS: Final[tuple[ConsumerSpec, ...]] = (
     ConsumerSpec("extractor", "extractor", "CORE", ("cmd.extract.>",)),
     ConsumerSpec("differ", "differ", "CORE", ("cmd.diff.>", "cmd.plan.>")),
+    # One message waits here for every plan that waits for a person.
+    ConsumerSpec("differ_expiry", "differ", "CORE", ("cmd.expire.>",), max_ack_pending=1000),
     ConsumerSpec("differ_outcomes", "differ", "CORE", ("evt.applier.apply_finished.>",)),
     ConsumerSpec("applier", "applier", "CORE", ("cmd.apply.>",)),
     ConsumerSpec("applier_cancels", "applier", "CORE", ("evt.extractor.run_cancelled.>",)),
@@ -169,7 +186,9 @@ REQUESTS: Final[tuple[RequestSpec, ...]] = (
     RequestSpec("aether.run.cancel", "extractor", ("operator",)),
     RequestSpec("aether.run.approve", "differ", ("approver",)),
     RequestSpec("aether.run.reject", "differ", ("approver",)),
+    RequestSpec("aether.run.pause", "applier", ("operator",)),
     RequestSpec("aether.run.resume", "applier", ("operator",)),
+    RequestSpec("aether.run.retry", "applier", ("operator",)),
     RequestSpec("aether.guard.declare", "differ", ("operator",)),
     RequestSpec("aether.guard.withdraw", "differ", ("operator",)),
     RequestSpec("aether.guard.declared", "differ", ROLES),
@@ -189,21 +208,27 @@ def _own(service: str) -> tuple[str, ...]:
 SERVICES: Final[tuple[ServiceSpec, ...]] = (
     ServiceSpec(
         "extractor",
-        (_RUN_STATE, "connector.*.active", "cmd.extract.>", "cmd.diff.>", "cmd.plan.>", "snap.>", *_own("extractor")),
-        ("CORE", "SNAP"),
+        (
+            *(_RUN_STATE, "connector.*.active", "cmd.extract.>", "cmd.diff.>", "cmd.plan.>", "snap.>", "budget.>"),
+            *_own("extractor"),
+        ),
+        ("CORE", "SNAP", "BUDGET"),
     ),
     ServiceSpec(
         "differ",
         (
-            *(_RUN_STATE, "connector.*.declared", "cmd.plan.>", "cmd.apply.>", "plan.>", "snap.*.residue.>"),
-            *_own("differ"),
+            *(_RUN_STATE, "connector.*.declared", "cmd.plan.>", "cmd.expire.>", "cmd.apply.>", "plan.>"),
+            *("snap.*.residue.>", *_own("differ")),
         ),
         ("CORE", "SNAP", "PLAN", "LEDGER"),
     ),
     ServiceSpec(
         "applier",
-        (_RUN_STATE, "cmd.apply.>", "led.>", "lease.target.>", *_own("applier")),
-        ("CORE", "PLAN", "LEDGER", "LEASE"),
+        (
+            *(_RUN_STATE, "connector.*.active", "connection.*.health", "cmd.apply.>", "led.>", "lease.target.>"),
+            *("budget.>", *_own("applier")),
+        ),
+        ("CORE", "PLAN", "LEDGER", "LEASE", "BUDGET"),
     ),
     # The auditor proves what the others did; it can never move a run.
     ServiceSpec("auditor", ("lease.auditor.>", *_own("auditor")), ("CORE", "LEDGER", "PLAN", "DLQ", "LEASE")),
@@ -279,8 +304,8 @@ def permissions_of_service(name: str) -> Permissions:
     for stream in service.reads:
         publish += [
             f"$JS.API.STREAM.INFO.{stream}",
+            f"$JS.API.STREAM.MSG.GET.{stream}",
             f"$JS.API.DIRECT.GET.{stream}",
-            f"$JS.API.DIRECT.GET.{stream}.>",
         ]
     answers = tuple(request.subject for request in REQUESTS if request.service == name)
     return Permissions(tuple(publish), (f"{inbox_prefix(name)}.>", *answers), may_respond=bool(answers))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from faststream.nats import NatsMessage
 from nats.js import JetStreamContext
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from pydantic import ValidationError
 
 from shared.bus.broker import BusBroker, answer, consume
@@ -117,7 +117,16 @@ async def connected(name: str, settings: ServiceSettings) -> Service:
         tracer_provider=traces,
     )
     await broker.connect()
-    committer = Committer(broker.jetstream, service=name, clock=clock, tracer_provider=traces)
+    alarms = Counter(
+        "aether_alarms", "Alarms raised: forgeries and defects that were refused.", ("code",), registry=metrics
+    )
+    committer = Committer(
+        broker.jetstream,
+        service=name,
+        clock=clock,
+        tracer_provider=traces,
+        on_alarm=lambda code: alarms.labels(code).inc(),
+    )
     return Service(name, settings, broker, committer, metrics, clock, RandomIds())
 
 

@@ -208,6 +208,9 @@ class EntityContract(Document):
     """Given when the entity's records are memberships of groups."""
     removal: Removal = Removal()
     """What becomes of a managed target record that is desired no longer."""
+    read_back: Literal["canary", "always"] = "canary"
+    """Which writes are read back before they count as applied: only the first destructive ones of a run, or every
+    one. `always` doubles the requests; for targets that say yes and keep nothing."""
     target_managed: Literal["has_key"] = "has_key"
     """Which target records are ours to change: those with a key."""
 

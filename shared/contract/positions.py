@@ -6,6 +6,7 @@ given twice, an alias that repeats another part, a tag) is refused here, each wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.contract.problems import Problem
+from shared.hashing.canonical import INTEGER_MAX
+from shared.yaml_bounds import BRACKETS_OPEN_MAX, too_deep_at
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of the document."""
@@ -58,6 +61,10 @@ class Located:
 def read_yaml(text: str, file: str) -> Located:
     """The document in a text; `problems` says what could not be accepted, and `value` is then not to be relied on."""
     located = Located(file)
+    if (place := too_deep_at(text)) is not None:
+        wrong = f"more than {BRACKETS_OPEN_MAX} brackets stand open here"
+        located.problems.append(Problem(file, *place, wrong, "close them, or flatten the document"))
+        return located
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(text)
@@ -66,6 +73,10 @@ def read_yaml(text: str, file: str) -> Located:
         line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
         what = " ".join(str(error.problem or error.context or "").split())
         located.problems.append(Problem(file, line, column, f"this is not YAML: {what}", "correct the text here"))
+        return located
+    except RecursionError:  # the reader of YAML goes as deep as the text does
+        text = f"the document is nested far more than {DEPTH_MAX} deep"
+        located.problems.append(Problem(file, 1, 1, text, "flatten it"))
         return located
     except YAMLError as error:
         what = " ".join(str(error).split())
@@ -96,18 +107,35 @@ class _Reader:
             return self._refuse(place, f"the document is nested more than {DEPTH_MAX} deep", "flatten it")
         if str(node.tag) not in _TAGS:
             return self._refuse(place, f"tag {node.tag} is not part of the language", "write a plain value")
-        return self._plain(node, path)
+        return self._plain(node, path, place)
 
-    def _plain(self, node: Node, path: Path) -> Any:
+    def _plain(self, node: Node, path: Path, place: tuple[int, int]) -> Any:
         match node:
-            case MappingNode():
+            case MappingNode() if str(node.tag).endswith(":map"):
                 return self._mapping(node, path)
-            case SequenceNode():
+            case SequenceNode() if str(node.tag).endswith(":seq"):
                 return [self.value(item, (*path, position)) for position, item in enumerate(node.value)]
-            case ScalarNode() if str(node.tag).endswith((":timestamp", ":str")):
-                return node.value  # a date stays the text that was written
+            case ScalarNode() if not str(node.tag).endswith((":map", ":seq")):
+                return self._scalar(node, place)
             case _:
-                return self._yaml.constructor.construct_object(node)
+                return self._refuse(place, f"tag {node.tag} stands before another kind of value", "remove the tag")
+
+    def _scalar(self, node: ScalarNode, place: tuple[int, int]) -> Any:
+        if not _is_whole(str(node.value)):
+            return self._refuse(place, "the text holds half a character", "write the whole character")
+        if str(node.tag).endswith((":timestamp", ":str")):
+            return node.value  # a date stays the text that was written
+        try:
+            value = self._yaml.constructor.construct_object(node)
+        except (ValueError, LookupError):  # such as a word after `!!int`, or a number of thousands of digits
+            kind = str(node.tag).rpartition(":")[2]
+            return self._refuse(place, f"the value cannot be read as {kind}", "write a plain value")
+        # What has no JSON has no digest either, and a release is known by its digest.
+        if isinstance(value, float) and not math.isfinite(value):
+            return self._refuse(place, "the value is no finite number", "write a number or leave it out")
+        if isinstance(value, int) and abs(value) > INTEGER_MAX:
+            return self._refuse(place, f"the number is beyond {INTEGER_MAX}", "write it as text, in quotes")
+        return value
 
     def _mapping(self, node: MappingNode, path: Path) -> Mapping[str, Any]:
         values: dict[str, Any] = {}
@@ -117,6 +145,9 @@ class _Reader:
                 self._refuse(place, "a key is not a plain name", "write a name")
                 continue
             key = str(key_node.value)
+            if not _is_whole(key):
+                self._refuse(place, "a key holds half a character", "write the whole character")
+                continue
             if key in values:
                 first = self._located.keys[(*path, key)][0]
                 self._refuse(
@@ -129,3 +160,8 @@ class _Reader:
 
     def _refuse(self, place: tuple[int, int], text: str, fix: str) -> None:
         self._located.problems.append(Problem(self._located.file, *place, text, fix))
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text holds no half of a character, which an escape such as `\\ud800` can write and no file can hold."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)

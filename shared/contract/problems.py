@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.errors import NeedsPerson
+from shared.failures import failure_of
 
 PROBLEMS_SHOWN_MAX = 50
 """Problems that the message spells out; `ContractInvalid.problems` holds all."""
@@ -27,6 +28,9 @@ class Problem:
     """What to do."""
     code: str = "CTR_INVALID"
     """Of the catalogue of failures."""
+
+    def __post_init__(self) -> None:
+        failure_of(self.code)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.text}; {self.fix}"

@@ -7,6 +7,7 @@ up a field is in `shared.contract.field`, and how fields make up a connector in 
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -161,6 +162,11 @@ def _check_pattern(pattern: str) -> None:
     if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", pattern):
         raise ValueError("the pattern looks around or refers back, which cannot run in linear time; write it without")
     try:
-        re.compile(pattern)
-    except re.error as error:
+        with warnings.catch_warnings():
+            # Python warns of `[[` and the like, which it will read in another way one day and RE2 does already.
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(pattern)
+    except FutureWarning as warning:
+        raise ValueError(f"the pattern can be read in two ways: {warning}; escape the sign") from None
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"the pattern cannot be read: {error}") from None

@@ -29,7 +29,7 @@ class DecideRun(Document):
 
 
 class NameRun(Document):
-    """Body of `aether.run.cancel` and `aether.run.resume`."""
+    """Body of `aether.run.cancel`, `aether.run.pause`, `aether.run.resume` and `aether.run.retry`."""
 
     run: str
     reason: str = ""
@@ -105,6 +105,20 @@ class ApplyPlan(Event):
     run: str
     ordinal: int
     """1 for the first time, one more for each resume."""
+
+
+class ExpirePlan(Event):
+    """End the run if nobody has decided upon its plan when its time is over."""
+
+    event_type: ClassVar[str] = "aether.plan.expire.v1"
+    run: str
+    plan_digest: str
+    expires_at: str
+
+
+def expire_plan_subject(run: str) -> str:
+    """Where the command to end an undecided run lies."""
+    return f"cmd.expire.{run}"
 
 
 def read_side_subject(run: str, side: str, entity: str) -> str:

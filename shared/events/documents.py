@@ -5,19 +5,23 @@ from __future__ import annotations
 from pydantic import Field
 
 from shared.errors import AetherError
-from shared.events.model import Document
+from shared.events.model import Document, FailureCode
+
+TEXT_MAX = 12_000
+"""Characters of a note: room for every problem of a faulty definition, and far below a message's largest size."""
 
 
 class FailureNote(Document):
     """Why something stopped: a code of the catalogue and one sentence without personal values."""
 
-    code: str
+    code: FailureCode
     text: str
 
     @classmethod
     def of(cls, error: AetherError) -> FailureNote:
-        """The note for an error of the house."""
-        return cls(code=error.code, text=error.message)
+        """The note for an error of the house; a sentence that repeats somebody's endless word is cut."""
+        text = error.message
+        return cls(code=error.code, text=text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]} …")
 
 
 class PartitionManifest(Document):

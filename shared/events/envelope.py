@@ -14,11 +14,14 @@ from pydantic import ValidationError
 from shared.clock import to_text
 from shared.errors import StopRun
 from shared.events.model import Event
+from shared.ids import is_run_id
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
 MESSAGE_ID = "Nats-Msg-Id"
 TRACE_PARENT = "traceparent"
+NAME_SHOWN_MAX = 60
+"""Characters of a name that a refusal repeats; a stranger's can be as long as the message."""
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -87,15 +90,35 @@ def decode(expected: type[EventT], *, data: bytes, headers: Mapping[str, str] | 
             subject=subject,
         )
     try:
-        return expected.model_validate_json(data)
+        event = expected.model_validate_json(data)
     except ValidationError as error:
         raise Undecodable("SYS_UNDECODABLE", f"message on {subject}: {what_is_wrong(error)}", subject=subject) from None
+    if (fault := _run_fault(event, subject)) is not None:
+        raise Undecodable("SYS_UNDECODABLE", f"message on {subject}: run: {fault}", subject=subject)
+    return event
+
+
+def _run_fault(event: Event, subject: str) -> str | None:
+    """What is wrong with the run that an event names; None when nothing is, or it need not name one.
+
+    Subjects are made of the run's id: with a dot or a star in it they would mean other messages, and one that is too
+    long ends the connection of whoever uses it.
+    """
+    field = type(event).model_fields.get("run")
+    if field is None or field.annotation is not str:
+        return None
+    run: str = getattr(event, "run")  # noqa: B009 -- not every event has the field
+    if not is_run_id(run):
+        return "is no run id"
+    if any(is_run_id(token) and token != run for token in subject.split(".")):
+        return "is not the run that the subject names"
+    return None
 
 
 def what_is_wrong(error: ValidationError) -> str:
     """The faults of a body in one line: places and reasons, never the values."""
     faults = [
-        f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
+        f"{'.'.join(str(part)[:NAME_SHOWN_MAX] for part in fault['loc']) or 'body'}: {fault['msg']}"
         for fault in error.errors(include_url=False, include_context=False, include_input=False)[:5]
     ]
     more = error.error_count() - len(faults)

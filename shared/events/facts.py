@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from shared.events.documents import FailureNote, PageReference, PartitionManifest
-from shared.events.model import Document, Event
+from shared.events.model import Document, Event, FailureCode
 from shared.policy.approval import SignedApproval
 from shared.policy.declared import Declaration
 from shared.policy.figures import SourceFigures
@@ -118,6 +118,8 @@ class SnapshotRead(Event):
     """How many there were; the fact lists a bounded number of them."""
     kept: tuple[KeptRows, ...] = ()
     """The rows as read, kept so that the run can be replayed; empty when they were not kept."""
+    rereads: int = Field(default=0, ge=0)
+    """Readings that were thrown away because the records moved while they were read page by page."""
 
 
 class PartitionDiffed(Event):
@@ -197,6 +199,68 @@ class RunResumed(Event):
     reason: str
 
 
+class PauseRequested(Event):
+    """A person asked that a run pause at its next change."""
+
+    event_type: ClassVar[str] = "aether.run.pause_requested.v1"
+    run: str
+    actor: str | None
+    reason: str
+
+
+class RetryRequested(Event):
+    """A person asked that the failed changes of an ended run be tried again, under its plan and its approvals."""
+
+    event_type: ClassVar[str] = "aether.run.retry_requested.v1"
+    run: str
+    """The new run."""
+    retry_of: str
+    connector: str
+    actor: str | None
+    reason: str
+    changes: int = Field(ge=1)
+    """How many changes are tried again."""
+
+
+class RunExpired(Event):
+    """A plan that nobody decided upon in its time."""
+
+    event_type: ClassVar[str] = "aether.run.expired.v1"
+    run: str
+    plan_digest: str
+    expired_at: str
+
+
+class ConnectionHealth(Event):
+    """Whether a connection may be used; the one document under `connection.<name>.health`."""
+
+    event_type: ClassVar[str] = "aether.connection.health.v1"
+    connection: str
+    status: Literal["healthy", "quarantined"]
+    since: str
+    """When it came into this state."""
+    reason: FailureNote | None
+    """Why it is in quarantine."""
+    run: str | None
+    """The run that met the refusal, or that found the connection healthy again; None for a probe."""
+    probes: int = Field(default=0, ge=0)
+    """Probes since it is in quarantine."""
+
+
+def connection_health_subject(connection: str) -> str:
+    """Where the health of a connection lies."""
+    return f"connection.{connection}.health"
+
+
+class AlarmRaised(Event):
+    """Something that never happens unless a program or a person does what must not be done."""
+
+    event_type: ClassVar[str] = "aether.alarm.raised.v1"
+    service: str
+    run: str | None
+    reason: FailureNote
+
+
 class ApplyRefused(Event):
     """The applier refused a plan before the first write."""
 
@@ -270,7 +334,7 @@ class OutcomeRecorded(Event):
     change_id: str
     fencing_token: int
     result: Result
-    code: str | None = None
+    code: FailureCode | None = None
     """Code of the catalogue unless applied."""
     target_id: str | None = None
     is_read_back: bool = False

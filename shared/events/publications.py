@@ -39,7 +39,7 @@ class Publication:
 PUBLISHES: tuple[Publication, ...] = (
     # The run's document and what people asked.
     Publication("aether.run.state.v1", "run.{run}.state", ("extractor", "differ", "applier")),
-    Publication("aether.connector.active.v1", "connector.{connector}.active", ("extractor",)),
+    Publication("aether.connector.active.v1", "connector.{connector}.active", ("extractor", "applier")),
     Publication("aether.connector.declared.v1", "connector.{connector}.declared", ("differ",)),
     Publication("aether.delta.declared.v1", "evt.differ.delta_declared.{connector}", ("differ",)),
     Publication("aether.delta.withdrawn.v1", "evt.differ.delta_withdrawn.{connector}", ("differ",)),
@@ -48,6 +48,10 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.command.refused.v1", "audit.extractor.refused", ("extractor",)),
     Publication("aether.command.refused.v1", "audit.differ.refused", ("differ",)),
     Publication("aether.command.refused.v1", "audit.applier.refused", ("applier",)),
+    # What should not happen.
+    Publication("aether.alarm.raised.v1", "audit.extractor.alarm", ("extractor",)),
+    Publication("aether.alarm.raised.v1", "audit.differ.alarm", ("differ",)),
+    Publication("aether.alarm.raised.v1", "audit.applier.alarm", ("applier",)),
     # Extract.
     Publication("aether.extract.read.v1", "cmd.extract.{run}.{side}.{entity}", ("extractor",)),
     Publication(BATCH_TYPE, "snap.{run}.{side}.{entity}.{attempt}.{partition}", ("extractor",)),
@@ -62,6 +66,8 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.plan.v1", "plan.{run}.header", ("differ",)),
     Publication("aether.plan.drafted.v1", "evt.differ.plan_drafted.{run}", ("differ",)),
     Publication("aether.plan.decided.v1", "evt.differ.plan_decided.{run}", ("differ",)),
+    Publication("aether.plan.expire.v1", "cmd.expire.{run}", ("differ",)),
+    Publication("aether.run.expired.v1", "evt.differ.run_expired.{run}", ("differ",)),
     # Apply.
     Publication("aether.apply.plan.v1", "cmd.apply.{run}", ("differ", "applier")),
     Publication("aether.target.fenced.v1", "led.fence.{target}", ("applier",)),
@@ -70,6 +76,9 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.apply.refused.v1", "evt.applier.apply_refused.{run}", ("applier",)),
     Publication("aether.apply.started.v1", "evt.applier.apply_started.{target}", ("applier",)),
     Publication("aether.apply.paused.v1", "evt.applier.apply_paused.{run}", ("applier",)),
+    Publication("aether.run.pause_requested.v1", "evt.applier.pause_requested.{run}", ("applier",)),
+    Publication("aether.run.retry_requested.v1", "evt.applier.retry_requested.{run}", ("applier",)),
+    Publication("aether.connection.health.v1", "connection.{connection}.health", ("applier",)),
     Publication("aether.run.resumed.v1", "evt.applier.run_resumed.{run}", ("applier",)),
     Publication("aether.apply.finished.v1", "evt.applier.apply_finished.{run}", ("applier",)),
     # Audit.

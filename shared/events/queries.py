@@ -51,6 +51,12 @@ class RunView(Document):
     failure: FailureNote | None
     replay_of: str | None = None
     """The run whose kept rows were taken instead of reading the systems."""
+    retry_of: str | None = None
+    """The run whose failed changes this one tries again."""
+    asked_to_end_by: str | None = None
+    """Who asked that the run end, while it has not."""
+    asked_to_pause_by: str | None = None
+    """Who asked that the run pause at its next change, while it has not."""
     is_sealed: bool
     """Whether the whole run is in the audit log under a signed checkpoint."""
 
@@ -100,7 +106,7 @@ class DeadLetterView(Document):
 class DecisionView(Document):
     """What a person decided about a run, and why."""
 
-    decision: Literal["approve", "reject", "cancel", "resume"]
+    decision: Literal["approve", "reject", "cancel", "resume", "pause", "retry"]
     person: str
     """The identity the bus asserted."""
     at: str
@@ -220,6 +226,18 @@ class HealthQuery(Document):
     """Body of `aether.query.health`."""
 
 
+class QuarantinedConnection(Document):
+    """A connection over which nothing is sent until its credential is accepted again."""
+
+    connection: str
+    since: str
+    reason: FailureNote | None
+    run: str | None
+    """The run that met the refusal."""
+    probes: int
+    """How often it was tried since."""
+
+
 class HealthAnswer(Document):
     """How the record stands."""
 
@@ -230,6 +248,8 @@ class HealthAnswer(Document):
     dead_letters: tuple[DeadLetterView, ...]
     """The newest."""
     dead_letters_total: int
+    quarantined: tuple[QuarantinedConnection, ...] = ()
+    """Connections in quarantine, by name."""
 
 
 class DeclaredQuery(Document):

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.events.model import Document
+from shared.events.model import Document, FailureCode
 from shared.hashing.canonical import canonical_json_of_plain, sha256_hex
 from shared.hashing.commitment import commit, committer
 from shared.ports.wire import ChangeVerb, Value
@@ -110,7 +110,7 @@ class Aside(Document):
     """What it would have been."""
     fields: tuple[str, ...]
     """Names of the fields that would have changed."""
-    code: str
+    code: FailureCode
     """Code of the catalogue: why it was left out."""
     commitment_key: str | None = None
     """Key of this record's commitments, hex, as on a change. Without one the record's key is in no digest."""

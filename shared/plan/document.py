@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from shared.events.documents import PageReference
-from shared.events.model import Document, Event
+from shared.events.model import Document, Event, FailureCode
 from shared.hashing.canonical import canonical_json
 from shared.hashing.merkle import leaf_hash, root_of
 from shared.plan.change import Aside, Change, aside_leaf_of, leaf_of
@@ -73,6 +73,10 @@ class PlanIndexPart(Event):
     entries: tuple[IndexEntry, ...] = Field(max_length=INDEX_ENTRIES_MAX)
 
 
+ReadBack = Literal["canary", "always"]
+"""Which writes are read back: the first destructive ones of a run, or every one."""
+
+
 class EntityPlan(Document):
     """What the plan says of one entity as a whole."""
 
@@ -81,13 +85,17 @@ class EntityPlan(Document):
     """Fields, in contract order, that preconditions commit to."""
     personal_fields: tuple[str, ...]
     """Fields that hold personal data; shown masked."""
+    needs: tuple[str, ...] = ()
+    """Entities of the plan whose records this one's changes may build on."""
+    read_back: ReadBack = "canary"
+    """Which writes are read back before they count as applied."""
 
 
 class Excluded(Document):
     """A change that was planned and then set aside; it is counted as quarantined and never carried out."""
 
     change_id: str
-    code: str
+    code: FailureCode
 
 
 class PlanHeader(Document):

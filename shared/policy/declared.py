@@ -25,6 +25,7 @@ from shared.ports.wire import Record, Value
 
 CONDITIONS_MAX = 5
 VALUES_MAX = 200
+CLASS_SHOWN_MAX = 40
 VALUES_SHOWN_MAX = 5
 """Values of one condition that the words of a declaration name."""
 
@@ -58,7 +59,9 @@ class Declaration(Document):
     @classmethod
     def _known_class(cls, name: str) -> str:
         if name not in CHANGE_CLASSES:
-            raise ValueError(f"{name!r} is no class of change; the classes are {', '.join(CHANGE_CLASSES)}")
+            # A mistyped class is told as it was typed; whatever else stands there is not repeated.
+            shown = repr(name) if name.isidentifier() and len(name) <= CLASS_SHOWN_MAX else "this"
+            raise ValueError(f"{shown} is no class of change; the classes are {', '.join(CHANGE_CLASSES)}")
         return name
 
     @model_validator(mode="after")

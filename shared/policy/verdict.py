@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.events.model import Document
+from shared.events.model import Document, FailureCode
 from shared.hashing.canonical import digest_of
 from shared.policy.figures import UsualFigures
 from shared.policy.limits import Limit
@@ -46,7 +46,7 @@ class VerdictLine(Document):
     limit_count: int | None
     limit_percent: float | None
     denominator: int | None
-    code: str | None
+    code: FailureCode | None
     """Code of the catalogue when the line is not PASS."""
     text: str
     measured: str | None = None

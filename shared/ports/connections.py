@@ -43,6 +43,8 @@ class Connection(BaseModel):
     """The folder under systems/ that speaks to it."""
     environment: Environment
     """Whether real people are behind it."""
+    rate_per_second: float | None = Field(default=None, gt=0, le=10_000)
+    """Requests a second that all programs of the house together send to it; no bound of ours when left out."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """As the system's own model wants them; secrets only by reference."""
 

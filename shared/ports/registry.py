@@ -8,6 +8,8 @@ when a reading is iterated, a record fetched, a write sent or `check` asked.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import NeedsPerson
 from shared.ports.connections import Connection
 from shared.ports.manifest import Manifest, Role
+from shared.ports.pacing import Pacer
 from shared.ports.surroundings import Surroundings
 from shared.ports.wire import Wire
 from shared.ports.yaml_document import Problem, YamlInvalid, position_of, read_yaml
@@ -46,13 +49,21 @@ def installed_systems_folder() -> Path:
 class Registry:
     """The systems in one folder, by name."""
 
-    def __init__(self, systems_folder: Path, *, surroundings: Surroundings | None = None) -> None:
+    def __init__(
+        self,
+        systems_folder: Path,
+        *,
+        surroundings: Surroundings | None = None,
+        pacers: Callable[[Connection], Pacer] | None = None,
+    ) -> None:
         """Reads every manifest of the folder at once, so that a broken one shows at the start of a program.
 
-        `systems_folder` is an importable package's folder; its name is the package's name.
+        `systems_folder` is an importable package's folder; its name is the package's name. `pacers` gives the pacer of
+        a connection that is opened; without it, every connection has that of the surroundings.
         """
         self._folder = systems_folder.resolve()
         self._surroundings = surroundings or Surroundings()
+        self._pacers = pacers
         self._manifests = _discover(self._folder)
 
     def names(self) -> list[str]:
@@ -77,7 +88,7 @@ class Registry:
         """
         manifest = self._manifest_for(connection, role="source")
         config = self._config(manifest, connection, code="SRC_CONFIG")
-        return cast("Source", self._build(manifest, manifest.source, config, self._surroundings))
+        return cast("Source", self._build(manifest, manifest.source, config, self._surroundings_of(connection)))
 
     def open_target(self, connection: Connection) -> Target:
         """A target for the connection, with the credential that may write; its secrets are read now.
@@ -86,7 +97,7 @@ class Registry:
         """
         manifest = self._manifest_for(connection, role="target")
         config = self._config(manifest, connection, code="APL_CONFIG")
-        return cast("Target", self._build(manifest, manifest.target, config, self._surroundings))
+        return cast("Target", self._build(manifest, manifest.target, config, self._surroundings_of(connection)))
 
     def wire(self, system_name: str) -> Wire:
         """The pure encoder of the system's writes; needs no connection."""
@@ -108,6 +119,11 @@ class Registry:
     def check_settings(self, connection: Connection) -> None:
         """Raises what `open_source` would raise about system and settings, and reads no secret."""
         self._config(self.manifest(connection.system), connection, code="SRC_CONFIG")
+
+    def _surroundings_of(self, connection: Connection) -> Surroundings:
+        if self._pacers is None:
+            return self._surroundings
+        return replace(self._surroundings, pacer=self._pacers(connection))
 
     def _manifest_for(self, connection: Connection, *, role: Role) -> Manifest:
         manifest = self.manifest(connection.system)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from shared.clock import Clock, SystemClock
+from shared.ports.pacing import Pacer, Unpaced
 from shared.secrets import Secret, resolve
 
 
@@ -25,3 +26,5 @@ class Surroundings:
     """Waits that many seconds."""
     resolve: Callable[[str], Secret] = resolve
     """Reads a secret by its reference."""
+    pacer: Pacer = field(default_factory=Unpaced)
+    """The rate budget of the connection that is opened."""

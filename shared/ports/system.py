@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # the command line must not pay for the columnar engine
     import polars as pl
 
 
+RESUME_POINT_CHARACTERS_MAX = 4_096
+
+
 @dataclass(frozen=True)
 class ExpectedRows:
     """How many rows the other side says there are, and how we know."""
@@ -40,14 +43,20 @@ class Page:
     """Position of the first and last row in the reading's order; empty text for an empty page."""
     sha256: str
     """Hex digest over what was received (bytes of the body, or of the rows in canonical form)."""
+    resume_point: str | None = None
+    """What `Resumable.resume` needs to go on behind this page, in the system's own words, without personal values and
+    at most `RESUME_POINT_CHARACTERS_MAX` long. None: a reading cannot be taken up here, as inside a database's
+    transaction, which ends with its reader: going on in another one would mix two snapshots."""
 
 
 class Reading(Protocol):
     """One complete read of one entity: iterate the pages, then ask `expected`.
 
     Iteration raises (an `AetherError`) at the first sign that the read is not whole: a page cut short, a page that
-    repeats, a body of another shape, a redirect, a credential that expired half-way. A reading that ends without
-    raising has delivered every page the other side offered; whether that is everything is for `expected` to say.
+    repeats, a body of another shape, a redirect, a credential that expired half-way. Signs that the records moved while
+    they were paged through have the code SRC_UNSTABLE: another reading may find them standing still. A reading that
+    ends without raising has delivered every page the other side offered; whether that is everything is for `expected`
+    to say.
     """
 
     def __aiter__(self) -> AsyncIterator[Page]:
@@ -100,6 +109,20 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Give connections back; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Source, Protocol):
+    """A system whose readings can be taken up by another process where an earlier one was left."""
+
+    def resume(self, entity: str, *, after: str) -> Reading:
+        """A reading of the pages behind the one that bore the resume point `after`; their numbers go on from there.
+
+        Before its first page it asks for the page that bore the point once more. When that is not what it was, or the
+        total has moved, it raises `StopRun` with SRC_UNSTABLE, as it does for a point that it cannot read: what was
+        read before is of no use then.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.clock import to_text
+from shared.failures import failure_of
 from shared.ports.system import ExpectedRows
 
 Side = Literal["source", "target"]
@@ -75,6 +76,8 @@ class Certificate(BaseModel):
     """RFC 3339, UTC."""
     ended_at: str
     """RFC 3339, UTC."""
+    resumed: Annotated[int, Field(ge=0)] = 0
+    """How often the reading was taken up by another process behind the last page that was kept; 0: read in one go."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class Incomplete:
     """Of the catalogue of failures."""
     text: str
     """For the operator: what is missing, in numbers."""
+
+    def __post_init__(self) -> None:
+        failure_of(self.code)
 
 
 def chained(chain_sha256: str, page_sha256: str) -> str:
@@ -112,8 +118,11 @@ def certify(
     errors: int,
     started_at: datetime,
     ended_at: datetime,
+    resumed: int = 0,
 ) -> Certificate | Incomplete:
     """A certificate when the account proves that everything was read, otherwise the first thing that it lacks.
+
+    `started_at` is when the first page was asked for, by whichever process.
 
     Facts of the account that cannot be true, such as an end before the start, are a defect of ours: `ValueError`.
     """
@@ -142,6 +151,7 @@ def certify(
         errors=0,
         started_at=to_text(started_at),
         ended_at=to_text(ended_at),
+        resumed=resumed,
     )
 
 

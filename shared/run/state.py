@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from shared.errors import StopRun
 from shared.events.documents import FailureNote
 from shared.events.model import Document, Event
 from shared.policy.approval import SignedApproval
@@ -18,6 +19,7 @@ from shared.run.states import RunStatus, check_move, is_terminal
 
 Mode = Literal["dry-run", "apply"]
 Side = Literal["source", "target"]
+ENTITY_SHOWN_MAX = 60
 
 
 class WorkItem(Document):
@@ -74,11 +76,22 @@ class RunState(Event):
     plan: PlanSummary | None = None
     approvals: tuple[SignedApproval, ...] = ()
     cancel_requested_by: str | None = None
+    pause_requested_by: str | None = None
+    """Who asked the applier to pause at its next change; None again once it has, or the run has ended."""
     counts: NineCounts | None = None
     failure: FailureNote | None = None
     history: tuple[PhaseTime, ...] = ()
     replay_of: str | None = None
     """The run whose kept rows were taken instead of reading the systems; such a run is dry and remembered by nobody."""
+    retry_of: str | None = None
+    """The run whose failed changes this one tries again, under that run's plan and approvals."""
+    retry_plan_of: str | None = None
+    """The run whose plan that is: `retry_of` itself, or what it is a retry of in turn."""
+
+    @property
+    def plan_run(self) -> str:
+        """The run under whose id the plan lies."""
+        return self.retry_plan_of or self.run
 
     @property
     def has_ended(self) -> bool:
@@ -88,21 +101,26 @@ class RunState(Event):
     def moved(self, status: RunStatus, *, at: str, failure: FailureNote | None = None) -> RunState:
         """The run in its next state; `StopRun` when the table of moves does not hold the step."""
         check_move(self.run, self.status, status)
+        has_answered = status is RunStatus.PAUSED or is_terminal(status)
         return self.model_copy(
             update={
                 "status": status,
                 "changed_at": at,
                 "failure": failure,
+                "pause_requested_by": None if has_answered else self.pause_requested_by,
                 "history": (*self.history, PhaseTime(status=status, at=at)),
             }
         )
 
     def item(self, side: Side, entity: str) -> WorkItem:
-        """The work item of one side of one entity; `KeyError` when the run has none."""
+        """The work item of one side of one entity; `StopRun` when the run has none."""
         for item in self.work:
             if item.side == side and item.entity == entity:
                 return item
-        raise KeyError(f"run {self.run} reads no {side} of {entity}")
+        # Whoever sends such a command may have put anything there: what is no name is not repeated.
+        shown = repr(entity) if entity.isidentifier() and len(entity) <= ENTITY_SHOWN_MAX else "what it names"
+        text = f"run {self.run} reads no {side} of {shown}; the command is not of this run"
+        raise StopRun("SYS_UNDECODABLE", text, run=self.run)
 
     def with_item(self, changed: WorkItem) -> RunState:
         """The run with one work item replaced."""

@@ -43,7 +43,8 @@ _S = RunStatus
 _BEFORE_THE_PLAN = (_S.QUEUED, _S.EXTRACTING, _S.NORMALISING, _S.DIFFING, _S.GUARDING)
 
 MOVES: dict[RunStatus, frozenset[RunStatus]] = {
-    _S.QUEUED: frozenset({_S.EXTRACTING, _S.FAILED, _S.CANCELLED}),
+    # A retry begins with the plan and the approvals of another run.
+    _S.QUEUED: frozenset({_S.EXTRACTING, _S.APPROVED, _S.FAILED, _S.CANCELLED}),
     _S.EXTRACTING: frozenset({_S.NORMALISING, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
     _S.NORMALISING: frozenset({_S.DIFFING, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
     _S.DIFFING: frozenset({_S.GUARDING, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),

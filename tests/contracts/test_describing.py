@@ -26,7 +26,19 @@ from shared.contract.words import Document
 # One of these is valid in every place of the language that can hold more than one value.
 CANDIDATES: Final[list[Any]] = [
     *(True, False, 1, 2, 7, 1.5, "x", "true", "person.other", "2.0.0", "a[b]", "", "_"),
-    *("desc", "retired", "date", "block", "evolve", "contact", "delete", "preserve", "discard_value", "boolean"),
+    *(
+        "desc",
+        "retired",
+        "date",
+        "block",
+        "evolve",
+        "contact",
+        "delete",
+        "preserve",
+        "discard_value",
+        "boolean",
+        "always",
+    ),
     *(["trim"], ["x"], [], ["a", "b"], ["person.other"], ["%m/%d/%Y"], [{"python": "other"}]),
     *({"column": "other"}, {"column": "person.other"}, {"text": "other"}, {"default": "other"}, {"reason": "x"}),
     *([{"column": "other"}], [{"column": "person.other", "is_blank": True}], [{"column": "other", "is_blank": True}]),

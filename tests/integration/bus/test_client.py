@@ -78,10 +78,10 @@ async def test_task_that_is_cancelled_amid_a_burst_of_acknowledgements_ends(own_
 
 async def test_task_that_is_cancelled_as_its_answer_arrives_ends(bus: BusUnderTest) -> None:
     client: Client = await bus.connect_as("applier")
-    subject = "$JS.API.DIRECT.GET.CORE.run.none.state"
+    subject, question = "$JS.API.STREAM.MSG.GET.CORE", b'{"last_by_subj": "run.none.state"}'
 
     async def asking() -> Msg:
-        return await client.request(subject, b"", timeout=5)
+        return await client.request(subject, question, timeout=5)
 
     await asking()  # the library's own preparations are behind us
     for _ in range(20):

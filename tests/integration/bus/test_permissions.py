@@ -223,9 +223,9 @@ async def test_refused_reading_ends_in_an_error_that_names_user_and_subject(
 ) -> None:
     monkeypatch.setattr("shared.bus.reading.READ_TIMEOUT_SECONDS", 0.2)
     js = await bus.js_as("extractor")
-    with pytest.raises(PermissionRefused, match=r"'extractor'.*DIRECT\.GET\.LEDGER"):
+    with pytest.raises(PermissionRefused, match=r"'extractor'.*MSG\.GET\.LEDGER"):
         await last(js, "LEDGER", "led.r1.c1")
-    with pytest.raises(PermissionRefused, match=r"'extractor'.*DIRECT\.GET\.PLAN"):
+    with pytest.raises(PermissionRefused, match=r"'extractor'.*MSG\.GET\.PLAN"):
         [stored async for stored in read_all(js, "PLAN", "plan.>")]
 
 

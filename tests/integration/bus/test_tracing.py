@@ -40,6 +40,7 @@ from shared.telemetry.tracing import current_traceparent, tracer_provider
 from tests.support.bus import BusUnderTest, until
 
 CLOCK = SystemClock()
+RUN = "20261122T083455-4k7zq2"
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01"
 FORM = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -189,7 +190,7 @@ async def requested(serving: Serving, run: str, traceparent: str | None = None) 
 
 
 async def test_request_without_a_trace_starts_one_that_all_services_share(serving: Serving) -> None:
-    trace = await requested(serving, "r1")
+    trace = await requested(serving, RUN)
     assert {trace_of(found) for found in serving.seen.at.values()} == {trace}
     assert set(serving.seen.at) == {"handler", "thread", "task", "diff 0"}
     # Thread and task work within the handler's own span.
@@ -197,34 +198,36 @@ async def test_request_without_a_trace_starts_one_that_all_services_share(servin
 
 
 async def test_two_requests_start_two_traces(serving: Serving) -> None:
-    first = await requested(serving, "r1")
+    first = await requested(serving, RUN)
     serving.seen.at.clear()
-    assert await requested(serving, "r2") != first
+    assert await requested(serving, "20261122T091500-5m8pqa") != first
 
 
 async def test_request_with_a_trace_is_continued(serving: Serving) -> None:
-    assert await requested(serving, "r1", GIVEN) == trace_of(GIVEN)
+    assert await requested(serving, RUN, GIVEN) == trace_of(GIVEN)
     assert {trace_of(found) for found in serving.seen.at.values()} == {trace_of(GIVEN)}
 
 
 async def test_unreadable_trace_of_a_request_is_replaced_by_a_new_one(serving: Serving) -> None:
-    assert await requested(serving, "r1", "00-not-a-trace") != trace_of(GIVEN)
+    assert await requested(serving, RUN, "00-not-a-trace") != trace_of(GIVEN)
 
 
 async def test_later_command_of_a_person_stays_in_the_trace_of_the_run(serving: Serving) -> None:
-    trace = await requested(serving, "r1", GIVEN)
-    await serving.ask("aether.run.cancel", NameRun(run="r1"), OTHER)
+    trace = await requested(serving, RUN, GIVEN)
+    await serving.ask("aether.run.cancel", NameRun(run=RUN), OTHER)
     await until(lambda: "diff 1" in serving.seen.at)
     assert trace_of(serving.seen.at["diff 1"]) == trace
-    assert {trace_of(one.headers["traceparent"]) for one in await serving.stored("r1")} == {trace}
+    assert {trace_of(one.headers["traceparent"]) for one in await serving.stored(RUN)} == {trace}
     # What the person's own trace is, stands in a link.
     commits = serving.span("commit")
     assert commits and {link.context.trace_id for span in commits for link in span.links} == {int(trace_of(OTHER), 16)}
 
 
 async def test_refusal_is_told_in_the_trace_of_who_asked(serving: Serving) -> None:
-    await serving.ask("aether.run.cancel", NameRun(run="r9", reason="refuse"), OTHER)
-    refusals = [one for one in await serving.stored("r9") if one.subject == "audit.extractor.refused"]
+    await serving.ask("aether.run.cancel", NameRun(run="20261122T092100-9x3wtz", reason="refuse"), OTHER)
+    refusals = [
+        one for one in await serving.stored("20261122T092100-9x3wtz") if one.subject == "audit.extractor.refused"
+    ]
     assert [trace_of(one.headers["traceparent"]) for one in refusals] == [trace_of(OTHER)]
 
 
@@ -238,7 +241,7 @@ async def test_message_outside_every_trace_bears_none(own_bus: BusUnderTest) -> 
 
 
 async def test_spans_name_their_service(serving: Serving) -> None:
-    await requested(serving, "r1")
+    await requested(serving, RUN)
     await until(lambda: len(serving.span("cmd.diff process")) == 1)
     services = {span.resource.attributes["service.name"] for span in serving.spans.get_finished_spans()}
     assert services == {"extractor", "differ"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus.server_config import Person, render_server_config
+from shared.bus.server_config import Cluster, Person, render_server_config
 from shared.bus.topology import HOUSE_USERS, REQUESTS
 
 PASSWORDS = {user: f"synthetic-password-of-{user}" for user in HOUSE_USERS}
@@ -52,3 +52,29 @@ def test_missing_short_and_double_users_are_refused_by_name() -> None:
 
 def test_password_is_not_in_the_text_of_a_person() -> None:
     assert ANN.password not in repr(ANN)
+
+
+def cluster(password: str) -> Cluster:
+    return Cluster(name="aether", port=6222, routes=("10.0.0.2:6222", "10.0.0.3:6222"), password=password)
+
+
+def test_servers_of_a_cluster_admit_only_who_knows_their_password() -> None:
+    password = "synthetic-password-of-routes"
+    text = render_server_config(
+        passwords=PASSWORDS, people=(), store_dir=Path("/data/bus"), server_name="a", cluster=cluster(password)
+    )
+    assert f'authorization {{ user: "route", password: "{password}" }}' in text
+    for address in ("10.0.0.2:6222", "10.0.0.3:6222"):
+        assert f'"nats-route://route:{password}@{address}"' in text
+    assert "sync_interval: always" in text
+    assert "cluster {" not in render()
+
+
+@pytest.mark.parametrize("password", ["short", "with@sign-and-enough-signs", 'quo"te-and-enough-signs'])
+def test_password_of_a_cluster_must_fit_into_an_address(password: str) -> None:
+    with pytest.raises(ValueError, match="at least 16 letters, digits"):
+        render_server_config(passwords=PASSWORDS, people=(), store_dir=Path("/data/bus"), cluster=cluster(password))
+
+
+def test_password_of_a_cluster_is_not_shown() -> None:
+    assert "synthetic" not in repr(cluster("synthetic-password-of-routes"))

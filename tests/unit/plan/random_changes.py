@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from shared.failures import CATALOGUE
 from shared.hashing.canonical import INTEGER_MAX
 from shared.plan.change import Aside, Cause, Change, ChangeClass, FieldChange, Write
 from shared.ports.wire import Value
@@ -42,6 +43,6 @@ ASIDES = st.builds(
     target_id=st.none() | TEXT,
     change_class=st.sampled_from(ChangeClass),
     fields=st.lists(TEXT, max_size=3).map(tuple),
-    code=TEXT,
+    code=st.sampled_from(sorted(CATALOGUE)),
     commitment_key=st.none() | HEX_32,
 )

@@ -167,6 +167,12 @@ def test_source_falls_or_grows_and_never_both(rows: int, fell: int, grew: int) -
     assert line_of(verdict, "source_fell").denominator == line_of(verdict, "source_grew").denominator == 1000
 
 
+def test_source_that_grew_beyond_its_limit_is_held_with_its_own_code() -> None:
+    at, beyond = (line_of(verdict_of(sources=source(rows, 1000)), "source_grew") for rows in (1250, 1251))
+    assert (at.level, at.code) == (Level.PASS, None)
+    assert (beyond.level, beyond.code, beyond.number, beyond.denominator) == (Level.HOLD, "GRD_SOURCE_GREW", 251, 1000)
+
+
 @pytest.mark.parametrize("last", [1, 1000, None])
 def test_source_without_rows_blocks(last: int | None) -> None:
     verdict = verdict_of(sources=source(0, last))

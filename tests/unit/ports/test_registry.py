@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ import pytest
 
 from shared.errors import NeedsPerson
 from shared.ports.connections import Connection
+from shared.ports.pacing import Pacer, Unpaced
 from shared.ports.registry import ManifestInvalid, Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Source, Target
@@ -62,6 +64,19 @@ def test_source_is_built_from_validated_settings_and_surroundings(folder: Path) 
     built = cast(Any, Registry(folder, surroundings=surroundings).open_source(paper(size=4)))
     config, given = built
     assert (config.size, given) == (4, surroundings)
+
+
+def test_connection_that_is_opened_gets_its_own_pacer_and_nothing_else_changes(folder: Path) -> None:
+    surroundings, asked, pacer = Surroundings(), list[Connection](), Unpaced()
+
+    def pacers(connection: Connection) -> Pacer:
+        asked.append(connection)
+        return pacer
+
+    built = cast(Any, Registry(folder, surroundings=surroundings, pacers=pacers).open_source(paper(size=4)))
+    assert built[1] == replace(surroundings, pacer=pacer)
+    assert built[1].pacer is pacer
+    assert asked == [paper(size=4)]
 
 
 def test_wrong_setting_names_connection_and_field_and_never_its_value(folder: Path) -> None:

@@ -22,6 +22,7 @@ ENDS = {
 # Written out here a second time, from the promise and not from the code: a move added by mistake must fail.
 LEGAL = (
     set(pairwise(BEFORE_THE_PLAN))
+    | {(S.QUEUED, S.APPROVED)}  # a retry
     | {(before, end) for before in BEFORE_THE_PLAN for end in (S.FAILED, S.CANCELLED)}
     | {(before, S.BLOCKED) for before in BEFORE_THE_PLAN[1:]}
     | {(S.GUARDING, after) for after in (S.NO_CHANGES, S.HELD, S.AWAITING_APPROVAL, S.PLANNED)}
@@ -101,5 +102,5 @@ def test_counts_are_clean_only_when_all_was_applied_or_not_needed() -> None:
 
 
 def test_reading_a_side_the_run_does_not_have_is_an_error() -> None:
-    with pytest.raises(KeyError, match="no source of members"):
+    with pytest.raises(StopRun, match="no source of 'members'"):
         run_state().item("source", "members")
