@@ -22,6 +22,8 @@ from cli.problem import CommandFailed
 from cli.profiles import load_profile, profile_names
 from shared.bus.topology import SERVICE_NAMES
 from shared.errors import AetherError
+from shared.events.queries import HealthAnswer
+from shared.failures import CATALOGUE
 from shared.policy.approval import Identities
 
 State = Literal["ok", "fault", "unknown"]
@@ -118,7 +120,27 @@ async def _record(client: PersonClient) -> list[Check]:
             for letter in health.dead_letters[:LETTERS_SHOWN_MAX]
         )
         checks.append(Check("dead letters", "fault", f"{health.dead_letters_total} in all; newest: {shown}"))
-    return checks
+    return [*checks, *_connections(health)]
+
+
+def _connections(health: HealthAnswer) -> list[Check]:
+    """A line for each connection in quarantine, or one that there is none."""
+    if not health.quarantined:
+        return [Check("quarantined connections", "ok", "none")]
+    return [
+        Check(
+            f"connection {one.connection}",
+            "fault",
+            f"in quarantine since {one.since}, probed {one.probes} times"
+            + ("" if one.reason is None else f": {one.reason.code}: {one.reason.text}; {_action(one.reason.code)}"),
+        )
+        for one in health.quarantined
+    ]
+
+
+def _action(code: str) -> str:
+    entry = CATALOGUE.get(code)
+    return "ask the platform" if entry is None else entry.action
 
 
 def _versions() -> Check:

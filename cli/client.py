@@ -105,6 +105,14 @@ class PersonClient:
         """Ask that a run end."""
         return await self._command("aether.run.cancel", command)
 
+    async def pause(self, command: NameRun) -> Reply:
+        """Ask that a run stop at its next change and wait."""
+        return await self._command("aether.run.pause", command)
+
+    async def retry(self, command: NameRun) -> Reply:
+        """Ask that what failed in an ended run be tried again; the reply names the new run."""
+        return await self._command("aether.run.retry", command)
+
     async def resume(self, command: NameRun) -> Reply:
         """Ask that a paused run go on."""
         return await self._command("aether.run.resume", command)

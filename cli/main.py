@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from cli.options import JsonOption, RootDataOption, RootProfileOption
 from cli.problem import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailed
-from cli.verbs import approvals, audit, connectors, guard, house, quarantine, runs
+from cli.verbs import approvals, audit, connectors, guard, house, quarantine, runs, steering
 
 USAGE_EXIT_OF_TYPER = 2
 
@@ -40,6 +40,7 @@ def before_the_verb(
 
 
 runs.add_to(app)
+steering.add_to(app)
 approvals.add_to(app)
 audit.add_to(app)
 connectors.add_to(app)

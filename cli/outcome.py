@@ -43,4 +43,6 @@ def progress_of(view: RunView) -> str:
         parts.append(f"of {view.counts.planned} changes: " + ", ".join(f"{n} {name}" for name, n in numbers.items()))
     elif view.plan is not None:
         parts.append(f"{view.plan.changes} changes planned")
+    if view.status == RunStatus.THROTTLED and view.failure is not None:
+        parts.append(view.failure.text)  # why nothing moves: the run goes on by itself
     return " · ".join(parts)

@@ -20,9 +20,11 @@ from shared.events.queries import (
 )
 from shared.failures import CATALOGUE
 from shared.policy.guard import Level, VerdictLine
+from shared.run.retries import may_hold_retries
 from shared.run.states import RunStatus
 
 FAILURES_SHOWN_MAX = 5
+_PLAN_IS_GONE = frozenset({"APL_PLAN_ALTERED", "APL_VERDICT_DIFFERS"})
 UNMAPPED_SHOWN_MAX = 20
 
 
@@ -89,10 +91,42 @@ def next_steps(view: RunView, *, options: str = "") -> list[str]:
             f" --profile approver{options}",
         ]
     if status is RunStatus.PAUSED:
-        return [f'Go on:  aether resume {view.run} --reason "…"{options}']
+        go_on = f'aether resume {view.run} --reason "…"{options}'
+        return [*_hindrance_lines(view), f"{'Look again' if view.asked_to_end_by else 'Go on'}:  {go_on}"]
+    if view.asked_to_end_by is not None or view.asked_to_pause_by is not None:
+        what = "end" if view.asked_to_end_by is not None else "pause"
+        return [f"It was asked by {view.asked_to_end_by or view.asked_to_pause_by} to {what} at its next change."]
+    if status in (RunStatus.PARTIAL, RunStatus.FAILED) and may_hold_retries(view.counts):
+        return (
+            [
+                f"Try again what failed (until {plan.expires_at}, while nothing else is applied to the target):",
+                f'  aether retry {view.run} --reason "…"{options}',
+            ]
+            if plan is not None
+            else []
+        )
     if status is RunStatus.PLANNED:
         return [f"Review:  aether plan {view.run}{options}", f"Apply:   aether run {view.connector} --apply{options}"]
     return []
+
+
+def _hindrance_lines(view: RunView) -> list[str]:
+    """Why a paused run that was asked to end has not: what is missing, and who can act."""
+    if view.asked_to_end_by is None:
+        return []
+    unknown = view.counts.unknown if view.counts is not None else None
+    of_which = "outcomes" if unknown is None else f"{unknown} outcomes"
+    entry = CATALOGUE.get(view.failure.code) if view.failure is not None else None
+    lines = [f"Asked to end by {view.asked_to_end_by}; it cannot end while {of_which} are unknown."]
+    if entry is not None and entry.code in _PLAN_IS_GONE:
+        lines.append(
+            "Its plan cannot be verified any more, so nobody can look them up for it: the run stays paused until the "
+            f"approved plan is restored on the bus. Who acts: {entry.owner}. Until then no other run of "
+            f"{view.connector} begins; look at those records at the target by hand."
+        )
+    elif entry is not None:
+        lines.append(f"They are looked up when the cause above is mended. Who acts: {entry.owner}.")
+    return lines
 
 
 def plan_lines(answer: PlanAnswer, *, change_class: str | None = None) -> list[RenderableType]:
@@ -196,6 +230,7 @@ def _facts(view: RunView, answer: RunAnswer) -> RenderableType:
         ("connector", f"{view.connector} {view.connector_version}"),
         ("mode", view.mode),
         ("status", view.status),
+        *([("retry of", view.retry_of)] if view.retry_of is not None else []),
         ("requested", f"by {view.requester or 'nobody known'} at {view.requested_at}"),
         ("changed", view.changed_at),
     ]
@@ -241,7 +276,14 @@ def _snapshot_line(snapshot: SnapshotView) -> str:
     )
 
 
-_DONE = {"approve": "approved", "reject": "rejected", "cancel": "cancel asked", "resume": "resumed"}
+_DONE = {
+    "approve": "approved",
+    "reject": "rejected",
+    "cancel": "cancel asked",
+    "pause": "pause asked",
+    "resume": "resumed",
+    "retry": "retry asked",
+}
 
 
 def _decision_line(decision: DecisionView) -> str:

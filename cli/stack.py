@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,18 +75,23 @@ class Stack:
         is_demo: bool = False,
         extractors: int = 1,
         differs: int = 1,
+        appliers: int = 1,
         port: int = -1,
         people: Sequence[PersonSpec] = PEOPLE,
         staff: int | None = None,
         has_past: bool = True,
         clock: Clock | None = None,
         connectors: Path = ROOT / "connectors",
+        programs: Mapping[str, Sequence[str]] | None = None,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
         on_notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Prepare to run; nothing is touched before `start`.
 
         `staff` is the size of a sample district that has yet to be made. With `has_past` it begins as one that has
-        been mirrored for weeks, without as one that nobody ever looked at. `on_notice` hears what happens meanwhile.
+        been mirrored for weeks, without as one that nobody ever looked at. `programs` says, by service, what is run in
+        place of `services.SERVICE` (a module and its arguments), `settings` what its environment holds besides.
+        `on_notice` hears what happens meanwhile.
         """
         self.layout = Layout(data.resolve(), is_demo)
         self.is_demo = is_demo
@@ -96,11 +101,13 @@ class Stack:
         self._clock = clock or SystemClock()
         self._port = port
         self._connectors = connectors
+        self._programs = dict(programs or {})
+        self._settings = dict(settings or {})
         self._notice = on_notice
         self._server = EmbeddedServer(
             self.layout.bus, [EmbeddedPerson(each.user, frozenset(each.roles)) for each in people], port=port
         )
-        numbers = {"extractor": extractors, "differ": differs, "applier": 1, "auditor": 1}
+        numbers = {"extractor": extractors, "differ": differs, "applier": appliers, "auditor": 1}
         self._services = {
             name: service
             for service, number in numbers.items()
@@ -304,7 +311,8 @@ class Stack:
 
     async def _start_services(self) -> None:
         for name, service in self._services.items():
-            self._spawn(name, f"services.{service}", environment=self._service_environment(name, service))
+            program = self._programs.get(service, (f"services.{service}",))
+            self._spawn(name, *program, environment=self._service_environment(name, service))
         for name in self._services:
             await self._children[name].wait_ready(seconds_max=START_SECONDS_MAX)
 
@@ -330,7 +338,7 @@ class Stack:
             environment["AETHER_DATABASE_URL"] = _sqlite_url(layout.database(service))
         if service == "auditor":
             environment |= {"AETHER_SIGNING_KEY": reference(layout.signing_key), "AETHER_LOG_ORIGIN": LOG_ORIGIN}
-        return environment
+        return environment | dict(self._settings.get(service, {}))
 
     def _spawn(self, name: str, module: str, *arguments: str, environment: dict[str, str] | None = None) -> Child:
         child = Child(

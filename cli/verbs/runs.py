@@ -1,4 +1,4 @@
-"""Verbs about runs: run, runs, show, cancel, resume."""
+"""Verbs about runs: run, runs, show; and what every verb that acts on a run ends with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from cli.options import (
     DataOption,
     JsonOption,
     ProfileOption,
-    ReasonOption,
     RunArgument,
     Session,
     TimeoutOption,
@@ -34,8 +33,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("run")(run)
     app.command("runs")(runs)
     app.command("show")(show_run)
-    app.command("cancel")(cancel)
-    app.command("resume")(resume)
 
 
 def run(
@@ -128,65 +125,6 @@ async def _show(session: Session, run_id: str) -> int:
     return 0
 
 
-def cancel(
-    context: typer.Context,
-    run_id: RunArgument,
-    reason: ReasonOption,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay until it has ended.")] = False,
-    timeout: TimeoutOption = WATCH_SECONDS_DEFAULT,
-    data: DataOption = None,
-    profile: ProfileOption = None,
-    is_json: JsonOption = False,
-) -> int:
-    """End a run at its next change; a run that has written something ends partial."""
-    session = session_of(context, data=data, profile=profile, is_json=is_json)
-    return asyncio.run(_name(session, run_id, reason, verb="cancel", seconds_max=timeout if watch else None))
-
-
-def resume(
-    context: typer.Context,
-    run_id: RunArgument,
-    reason: ReasonOption,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay until it ends or pauses again.")] = False,
-    timeout: TimeoutOption = WATCH_SECONDS_DEFAULT,
-    data: DataOption = None,
-    profile: ProfileOption = None,
-    is_json: JsonOption = False,
-) -> int:
-    """Let a paused run go on, under the same plan and approval."""
-    session = session_of(context, data=data, profile=profile, is_json=is_json)
-    return asyncio.run(_name(session, run_id, reason, verb="resume", seconds_max=timeout if watch else None))
-
-
-async def _name(
-    session: Session, run_id: str, reason: str, *, verb: Literal["cancel", "resume"], seconds_max: float | None
-) -> int:
-    from cli.client import connected
-    from cli.outcome import has_ended
-    from cli.profiles import load_profile
-    from shared.events.commands import NameRun
-
-    async with connected(load_profile(session.data, session.profile)) as client:
-        before = await client.run(run_id)
-        command = NameRun(run=run_id, reason=reason)
-        reply = await (client.cancel(command) if verb == "cancel" else client.resume(command))
-        if verb == "cancel" and seconds_max is None and reply.status is not None and not has_ended(reply.status):
-            return show_asked_to_end(session, reply, run=run_id)
-        return await finish(client, session, reply, run=run_id, before=before, seconds_max=seconds_max)
-
-
-def show_asked_to_end(session: Session, reply: Reply, *, run: str) -> int:
-    """Say that a run does not end at once: its applier first concludes the change at hand."""
-    from cli.output import show
-
-    lines = [
-        f"run {run} is {reply.status} and was asked to end at its next change",
-        f"Follow it:  aether show {run}{session.as_options}   (cancel with --watch stays until it has ended)",
-    ]
-    show({**reply.model_dump(mode="json"), "exit_code": 0}, lines, is_json=session.is_json)
-    return 0
-
-
 async def finish(
     client: PersonClient,
     session: Session,
@@ -196,10 +134,12 @@ async def finish(
     before: RunAnswer | None,
     seconds_max: float | None,
     waited: Sequence[str] = (),
+    retry_of: str | None = None,
 ) -> int:
     """Print what a command led to, after watching if asked (`seconds_max`), and return the exit code.
 
-    `waited` names runs that waited for approval before the command, and that it may have superseded.
+    `waited` names runs that waited for approval before the command, and that it may have superseded; `retry_of` the
+    run whose failed changes are tried again.
     """
     from cli.outcome import exit_code_of, exit_code_of_view
     from cli.output import show
@@ -211,8 +151,15 @@ async def finish(
     if seconds_max is None:
         supersedes = await superseded_by(client, run, waited, clock=clock)
         code = exit_code_of(reply.status) if reply.status is not None else 0
-        document = {**reply.model_dump(mode="json"), "supersedes": list(supersedes), "exit_code": code}
+        document = {
+            **reply.model_dump(mode="json"),
+            "supersedes": list(supersedes),
+            "retry_of": retry_of,
+            "exit_code": code,
+        }
         lines = [f"run {run} is {reply.status}", *_superseded_lines(supersedes)]
+        if retry_of is not None:
+            lines.append(f"It tries again what failed in run {retry_of}, under the same plan and approval.")
         show(document, [*lines, *_how_to_follow(reply, session, run=run)], is_json=session.is_json)
         return code
     seen = before.run if before is not None else None

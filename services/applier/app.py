@@ -6,8 +6,11 @@ import os
 import socket
 from random import SystemRandom
 
+from services.applier.connection_health import Pace, Probing
+from services.applier.context import TURN_SHARE_OF_LEASE
 from services.applier.handlers import REQUESTS, ROUTES, Context
 from services.applier.settings import ApplierSettings
+from shared.bus.budget import Pacers
 from shared.bus.wiring import connected, run_service
 from shared.policy.identities import load_identities
 from shared.ports.connections import load_connections
@@ -22,11 +25,13 @@ async def run() -> None:
     """Run the service until it is asked to end."""
     settings = ApplierSettings()
     service = await connected(SERVICE, settings)
+    wait = settings.lease_seconds * TURN_SHARE_OF_LEASE
+    pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=wait)
     context = Context(
         js=service.js,
         committer=service.committer,
         connections=load_connections(settings.connections),
-        registry=Registry(settings.systems),
+        registry=Registry(settings.systems, pacers=pacers),
         identities=load_identities(settings.identities),
         clock=service.clock,
         ids=service.ids,
@@ -37,7 +42,8 @@ async def run() -> None:
     )
     consumers = {"applier": TARGETS_AT_ONCE, "applier_cancels": 1}
     service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers=consumers)
-    await service.run()
+    pace = Pace(seconds=settings.probe_seconds, seconds_max=settings.probe_seconds_max)
+    await service.run(beside=Probing(context, pace=pace).run)
 
 
 def main() -> None:

@@ -1,370 +1,379 @@
 """Carrying out changes: look, intend, write, conclude, wave by wave, each exactly once in effect.
 
-An intent is durable before its write goes out and an outcome after it. A change with an intent and no outcome is
-unknown: the target is read before anything is sent again. Everything that may stop the work (a person, a lost lease,
-a target that does not answer, too many stale records) takes effect at the next change. It chooses nothing: what is
-written stands in the plan.
+Some changes are under way at once, and each goes its own pace. An intent is durable before its write goes out; an
+outcome is handed to the journal after it and is durable before the wave ends. A change with an intent and no outcome
+is unknown: the target is read before anything is sent again. Everything that may stop the work (a person, a lost
+lease, a target that does not answer, too many stale records) takes effect at the next change. It chooses nothing: what
+is written stands in the plan.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from random import Random
-from typing import Literal
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Final
 
 import structlog
 
-from services.applier.outcomes import Known, RunLedger
-from services.applier.preconditions import Standing, standing
-from shared.errors import (
-    AetherError,
-    NeedsPerson,
-    OutcomeUnknown,
-    RecordRefused,
-    StopRun,
-    TargetMoved,
-    TryLater,
-)
+from services.applier.changing import LOOK_WAIT_SECONDS, Changing, id_of
+from services.applier.dependencies import Dependencies
+from services.applier.journal import Journal
+from services.applier.outcomes import Known
+from services.applier.preconditions import Standing
+from services.applier.requests import DEFECTS, Exhausted, Requests, Tries
+from services.applier.stopping import ASKED_TO_END, ASKED_TO_PAUSE, Stop, Stopped, Stopping, Surroundings
+from services.applier.together import together
+from services.applier.verifying import looked_back, sample_of
+from shared.errors import AetherError, RecordRefused
 from shared.events.documents import FailureNote
-from shared.events.facts import OutcomeRecorded, Result
-from shared.plan.change import DESTRUCTIVE, Change
-from shared.plan.document import PlanHeader
+from shared.events.facts import OutcomeRecorded
+from shared.plan.change import DESTRUCTIVE, Change, ChangeClass
+from shared.plan.document import Excluded, PlanHeader
 from shared.ports.system import Target
-from shared.ports.wire import Record, WireWrite
+
+__all__ = ["ASKED_TO_END", "ASKED_TO_PAUSE", "Applying", "Stop", "Surroundings"]
 
 log = structlog.get_logger(__name__)
 
-CHUNK_CHANGES = 64
-"""Changes whose intents are committed together: the most that can be unknown after a crash."""
-CANARY_CHANGES = 5
-"""The first destructive changes of a run; they are read back before the others follow."""
-TRIES_MAX = 5
-BACK_OFF_SECONDS = 1.0
-BACK_OFF_SECONDS_MAX = 60.0
-WAITS_MAX = 200
-"""How often one request obeys «slow down» before the run is paused; such waits use up no try."""
-INTERNAL_ERRORS_MAX = 3
-REFUSALS_ALIKE_MAX = 20
+OUTCOMES_PENDING_MAX: Final = 512
+"""Outcomes that are decided and not durable yet; with so many no further change is begun."""
+CANARY_CHANGES: Final = 5
+"""Destructive changes of a run that must be read back before all others follow."""
+REFUSALS_ALIKE_MAX: Final = 20
 STALE_MIN, STALE_PERCENT = 5, 2
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why the work ended before its end."""
-
-    kind: Literal["pause", "cancel", "stale"]
-    note: FailureNote
-
-
-ASKED_TO_END = Stop("cancel", FailureNote(code="SYS_CANCELLED", text="a person asked that the run end"))
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the work is given."""
-
-    require_held: Callable[[], None]
-    """Raises when the lease is not certainly ours."""
-    is_cancelled: Callable[[], bool]
-    throttled: Callable[[float], Awaitable[None]]
-    """Told when the target asks for a wait of so many seconds, and with 0 when the wait is over."""
-    sleep: Callable[[float], Awaitable[None]]
-    monotonic_seconds: Callable[[], float]
-    rng: Random
-    in_flight: int
+PASSES_MAX: Final = 4
+"""How often a change is taken up again that failed while the whole target was out of order."""
 
 
 class Applying:
     """The work on one plan."""
 
     def __init__(
-        self, *, target: Target, header: PlanHeader, ledger: RunLedger, known: Known, around: Surroundings
+        self, *, target: Target, header: PlanHeader, journal: Journal, known: Known, around: Surroundings
     ) -> None:
-        self._target = target
         self._header = header
-        self._ledger = ledger
+        self._journal = journal
         self._known = known
         self._around = around
-        self._compared = {entity.entity: entity.compared_fields for entity in header.entities}
-        self._gate = asyncio.Semaphore(around.in_flight)
-        self._not_before = 0.0
-        self._stop: Stop | None = None
-        self._internal_errors = 0
-        self._refusals: dict[str, int] = {}
-        self.retries = 0
-        self.rate_limited = 0
+        self._stopping = Stopping(around)
+        self._requests = Requests(target, around=around, stopping=self._stopping)
+        self._changing = Changing(
+            header=header, token=journal.token, requests=self._requests, stopping=self._stopping, known=known
+        )
+        self._dependencies = Dependencies((), ())
+        self._always_read_back = {one.entity for one in header.entities if one.read_back == "always"}
+        self._room = asyncio.Semaphore(OUTCOMES_PENDING_MAX)
+        self._stale = sum(outcome.result == "stale_skipped" for outcome in known.outcomes.values())
+        self._proven = 0
+        self._refusals: Counter[tuple[object, ...]] = Counter()
+        self._full: dict[tuple[str, ChangeClass], FailureNote] = {}
+        self._suspects: list[tuple[Change, Exhausted]] = []
+
+    @property
+    def retries(self) -> int:
+        """How often a request was repeated, or its outcome looked up."""
+        return self._requests.retries
+
+    @property
+    def rate_limited(self) -> int:
+        """How often the target asked for fewer requests."""
+        return self._requests.rate_limited
+
+    # --- the whole --------------------------------------------------------------------------------------------------
+
+    async def set_aside(self, excluded: Sequence[Excluded]) -> None:
+        """Conclude what the plan itself set aside."""
+        await self._conclude(
+            OutcomeRecorded(
+                run=self._header.run,
+                change_id=one.change_id,
+                fencing_token=self._journal.token,
+                result="quarantined",
+                code=one.code,
+                tries=0,
+            )
+            for one in excluded
+            if one.change_id not in self._known.outcomes
+        )
 
     async def run(self, changes: Sequence[Change]) -> Stop | None:
-        """Carry out what is not concluded yet; the reason when it ends before its end."""
-        await self._set_excluded_aside()
+        """Carry out what is not concluded yet; the reason when it ends before its end.
+
+        Everything concluded is durable when this returns. What the journal or the lease raise passes through, and
+        nothing is sent after it.
+        """
+        self._dependencies = Dependencies(changes, self._header.entities)
+        self._proven = sum(
+            change.change_class in DESTRUCTIVE
+            and (outcome := self._known.outcomes.get(change.change_id)) is not None
+            and outcome.result == "applied"
+            and outcome.is_read_back
+            for change in changes
+        )
         todo = [change for change in changes if change.change_id not in self._known.outcomes]
+        self._heed_stale()
         await self._waves(todo)
-        if self._is_ending:
+        if self._stopping.stop is not None:
+            self._stopping.must_stop()  # a person may want the end by now, and not the pause any more
+        if self._stopping.is_ending:
             await self._settle_unknown(todo)
-        return self._stop
+        elif self._stopping.stop is ASKED_TO_PAUSE and all(one.change_id in self._known.outcomes for one in todo):
+            self._stopping.stop = None  # it was asked when the last change was under way: nothing is left to pause
+        if self._full and self._stopping.stop is None:
+            self._stopping.pause(self._note_of_full(todo))
+        if self._stopping.stop is None:
+            await self._requests.over()
+        return self._stopping.stop
+
+    async def verify(self, changes: Sequence[Change]) -> None:
+        """Read a sample of what was applied back; what the target does not show is concluded anew, as failed.
+
+        An error while looking loses nothing: see `verifying.looked_back`.
+        """
+
+        async def is_shown(change: Change) -> bool:
+            target_id = self._known.outcomes[change.change_id].target_id
+            return await self._changing.is_shown(change, target_id=target_id)
+
+        sample = sample_of(changes, self._known.outcomes)
+        findings = await looked_back(sample, is_shown, at_once=self._around.in_flight)
+        log.info(
+            "verified",
+            run=self._header.run,
+            looked_at=findings.shown + len(findings.not_shown),
+            not_shown=len(findings.not_shown),
+            errors=findings.errors,
+        )
+        told = ((change, self._known.outcomes[change.change_id]) for change in findings.not_shown)
+        await self._conclude(
+            self._changing.not_kept(change, target_id=before.target_id, tries=before.tries) for change, before in told
+        )
+
+    # --- waves, and what is done twice ------------------------------------------------------------------------------
 
     async def _waves(self, todo: Sequence[Change]) -> None:
-        for wave in sorted({change.wave for change in todo}):
-            for chunk, is_canary in _chunks([change for change in todo if change.wave == wave]):
-                await self._work(chunk, is_canary=is_canary)
-                if self._stop is not None:
+        ordered = sorted(todo, key=lambda change: (change.wave, change.change_class in DESTRUCTIVE, change.change_id))
+        for (_, is_destructive), group in groupby(
+            ordered, key=lambda change: (change.wave, change.change_class in DESTRUCTIVE)
+        ):
+            changes = deque(group)
+            while is_destructive and changes and self._proven < CANARY_CHANGES:
+                canary = [changes.popleft() for _ in range(min(len(changes), CANARY_CHANGES - self._proven))]
+                await self._passes(canary, is_canary=True)
+                if self._stopping.stop is not None:
                     return
+            await self._passes(changes)
+            if self._stopping.stop is not None:
+                return
+
+    async def _passes(self, changes: Iterable[Change], *, is_canary: bool = False) -> None:
+        """Take the changes up, and those again that met nothing but a target out of order."""
+        todo = list(changes)
+        for number in range(1, PASSES_MAX + 1):
+            await self._at_once(todo, partial(self._carried_out, is_canary=is_canary))
+            if self._stopping.stop is not None or not self._suspects:
+                return
+            todo = await self._judged(is_last=number == PASSES_MAX)
+
+    async def _judged(self, *, is_last: bool) -> list[Change]:
+        """Whether the change or the target was to blame, of those for which that could not be told; those to repeat.
+
+        The target was when the breaker has opened since; otherwise the change is given up.
+        """
+        suspects, self._suspects = self._suspects, []
+        if not any(self._requests.has_opened_since(exhausted) for _, exhausted in suspects):
+            await self._ask_for_another({change.change_id for change, _ in suspects})
+        again = []
+        given_up = []
+        for change, exhausted in suspects:
+            if self._requests.has_opened_since(exhausted) and not is_last:
+                again.append(change)
+            elif (outcome := self._given_up(change, exhausted)) is not None:
+                given_up.append(outcome)
+        await self._conclude(given_up)
+        return [] if self._stopping.must_stop() else again
+
+    async def _ask_for_another(self, suspects: set[str]) -> None:
+        """Read a record that is none of the suspects': if that fails as well, the breaker opens over it."""
+        another = next((change for change in self._dependencies.changes if change.change_id not in suspects), None)
+        if another is not None:
+            try:
+                await self._requests.fetch(another, Tries())
+            except (AetherError, Exhausted, Stopped, *DEFECTS) as error:
+                log.info("target_does_not_answer_for_another_either", run=self._header.run, error=str(error))
 
     async def _settle_unknown(self, todo: Sequence[Change]) -> None:
         """Before a run ends early: look up every write whose outcome is unknown; nothing is sent any more."""
-        unknown = [change for change in todo if change.change_id in self._known.unknown]
-        for chunk, _ in _chunks(unknown):
-            found = await asyncio.gather(*(self._guarded(change, self._looked_up(change)) for change in chunk))
-            await self._conclude([one for one in found if isinstance(one, OutcomeRecorded)])
-
-    async def _looked_up(self, change: Change) -> OutcomeRecorded:
-        live = await self._fetch(change)
-        match standing(change, live, compared_fields=self._compared[change.entity]):
-            case Standing.ALREADY:
-                return self._outcome(change.change_id, "applied", target_id=_id_of(live), is_read_back=True)
-            case Standing.AS_PLANNED:
-                return self._outcome(change.change_id, "not_attempted", is_read_back=True, tries=0)
-            case Standing.MOVED:
-                return self._stale(change)
-
-    async def _set_excluded_aside(self) -> None:
-        excluded = [one for one in self._header.excluded if one.change_id not in self._known.outcomes]
-        await self._conclude([self._outcome(one.change_id, "quarantined", code=one.code, tries=0) for one in excluded])
-
-    async def _work(self, chunk: Sequence[Change], *, is_canary: bool) -> None:
-        if self._must_stop():
-            return
-        looked = await asyncio.gather(*(self._guarded(change, self._look(change)) for change in chunk))
-        await self._conclude([one for one in looked if isinstance(one, OutcomeRecorded)])
-        ready = [change for change, found in zip(chunk, looked, strict=True) if found is Standing.AS_PLANNED]
-        if self._stop is not None or not ready:
-            return
-        self._around.require_held()
-        attempts = {change.change_id: self._known.attempts.get(change.change_id, 0) + 1 for change in ready}
-        await self._ledger.intend(attempts)
-        self._known.attempts.update(attempts)
-        written = await asyncio.gather(*(self._guarded(change, self._write(change)) for change in ready))
-        await self._conclude([one for one in written if isinstance(one, OutcomeRecorded)])
-        if is_canary and self._stop is None:
-            await self._read_back(ready)
-
-    async def _guarded(
-        self, change: Change, doing: Awaitable[OutcomeRecorded | Standing | None]
-    ) -> OutcomeRecorded | Standing | None:
-        """One change's step; errors that concern more than this change stop the work and conclude nothing."""
-        async with self._gate:
-            try:
-                return await doing
-            except (TryLater, NeedsPerson, StopRun, OutcomeUnknown) as error:
-                self._pause(error)
-                return None
-            except RecordRefused as error:
-                return self._refused(change, error)
-            except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError):
-                log.exception("change_failed", run=self._header.run)
-                self._internal_errors += 1
-                if self._internal_errors >= INTERNAL_ERRORS_MAX:
-                    self._stop = self._stop or Stop(
-                        "pause",
-                        FailureNote(code="APL_INTERNAL", text=f"{self._internal_errors} changes met a defect of ours"),
-                    )
-                return self._outcome(change.change_id, "failed", code="APL_INTERNAL")
-
-    # --- look -------------------------------------------------------------------------------------------------------
-
-    async def _look(self, change: Change) -> OutcomeRecorded | Standing | None:
-        if self._must_stop():
-            return None
-        was_intended = change.change_id in self._known.attempts
-        live = await self._fetch(change)
-        match standing(change, live, compared_fields=self._compared[change.entity]):
-            case Standing.AS_PLANNED:
-                return Standing.AS_PLANNED
-            case Standing.ALREADY:
-                # With an intent of ours on record it was our write that made it so.
-                result: Result = "applied" if was_intended else "noop_already"
-                return self._outcome(change.change_id, result, target_id=_id_of(live), is_read_back=True)
-            case Standing.MOVED:
-                return self._stale(change)
-
-    async def _fetch(self, change: Change) -> Record | None:
-        tries = waits = 0
-        while True:  # bounded by TRIES_MAX and WAITS_MAX in `_wait_out`
-            await self._wait_for_turn()
-            tries += 1
-            try:
-                return await self._target.fetch(
-                    change.entity,
-                    target_id=change.target_id,
-                    key=change.key if change.target_id is None else None,
-                )
-            except TryLater as error:
-                if self._must_stop():
-                    raise
-                if error.retry_after_seconds is not None:
-                    tries, waits = tries - 1, waits + 1
-                await self._wait_out(error, tries=tries, waits=waits)
-
-    # --- write ------------------------------------------------------------------------------------------------------
-
-    async def _write(self, change: Change) -> OutcomeRecorded | None:
-        write = WireWrite(method=change.write.method, path=change.write.path, body=change.write.body)
-        tries = waits = 0
-        while True:
-            await self._wait_for_turn()
-            if self._must_stop():
-                # Intended and never sent: with a resume to come it is looked at again, otherwise it is told.
-                return self._outcome(change.change_id, "not_attempted", tries=tries) if self._is_ending else None
-            self._around.require_held()
-            tries += 1
-            try:
-                receipt = await self._target.write(write, idempotency_key=change.change_id)
-            except TryLater as error:
-                if error.retry_after_seconds is not None:
-                    tries, waits = tries - 1, waits + 1
-                await self._wait_out(error, tries=tries, waits=waits)
-            except OutcomeUnknown:
-                self.retries += 1
-                outcome = await self._settled(change, tries)
-                if outcome is not None:
-                    return outcome
-                if tries >= TRIES_MAX:
-                    raise
-            except TargetMoved:
-                return await self._settled(change, tries, is_ours=False) or self._stale(change, tries=tries)
-            else:
-                return self._outcome(change.change_id, "applied", target_id=receipt.target_id, tries=tries)
-
-    async def _settled(self, change: Change, tries: int, *, is_ours: bool = True) -> OutcomeRecorded | None:
-        """What became of a write whose answer does not tell, by reading the target; None when it was not done."""
-        live = await self._fetch(change)
-        match standing(change, live, compared_fields=self._compared[change.entity]):
-            case Standing.ALREADY:
-                return self._outcome(
-                    change.change_id,
-                    "applied" if is_ours or tries > 1 else "noop_already",
-                    target_id=_id_of(live),
-                    is_read_back=True,
-                    tries=tries,
-                )
-            case Standing.AS_PLANNED:
-                return None
-            case Standing.MOVED:
-                return self._stale(change, tries=tries)
-
-    async def _read_back(self, changes: Sequence[Change]) -> None:
-        """The canary: what was said to be done must be seen to be done, before more is taken away."""
-        for change in changes:
-            outcome = self._known.outcomes.get(change.change_id)
-            if outcome is None or outcome.result != "applied":
-                continue
-            live = await self._fetch(change)
-            if standing(change, live, compared_fields=self._compared[change.entity]) is not Standing.ALREADY:
-                self._stop = Stop(
-                    "pause",
-                    FailureNote(
-                        code="APL_NOT_KEPT",
-                        text=f"{self._header.target} accepted change {change.change_id} and does not show it",
-                    ),
-                )
+        unknown = self._known.unknown
+        left = [change for change in todo if change.change_id in unknown]
+        for wait in (*LOOK_WAIT_SECONDS, None):
+            late: list[Change] = []
+            look_up = partial(self._looked_up, late=None if wait is None else late)
+            await self._at_once(left, look_up, is_ending=True)
+            if wait is None or not late:
                 return
+            await self._around.sleep(wait)
+            left = late
 
-    # --- waiting and stopping ---------------------------------------------------------------------------------------
+    async def _looked_up(self, change: Change, *, late: list[Change] | None) -> OutcomeRecorded:
+        """What the target shows of a change; put in `late` when its write may only not show yet."""
+        try:
+            live = await self._requests.fetch_once(change)
+        except (AetherError, *DEFECTS) as error:
+            log.warning("outcome_stays_unknown", run=self._header.run, change=change.change_id, error=str(error))
+            raise Stopped from error
+        match self._changing.standing(change, live):
+            case Standing.ALREADY:
+                return self._changing.outcome(change, "applied", target_id=id_of(live), is_read_back=True)
+            case Standing.AS_PLANNED:
+                if late is not None and change.change_id in self._changing.in_doubt:
+                    late.append(change)
+                    raise Stopped
+                return self._changing.outcome(change, "not_attempted", is_read_back=True, tries=0)
+            case Standing.MOVED:
+                return self._changing.stale(change)
 
-    async def _wait_for_turn(self) -> None:
-        while (seconds := self._not_before - self._around.monotonic_seconds()) > 0 and not self._must_stop():
-            await self._around.sleep(min(seconds, 0.5))
+    # --- one change -------------------------------------------------------------------------------------------------
 
-    async def _wait_out(self, error: TryLater, *, tries: int, waits: int) -> None:
-        """Wait as asked, or ever longer; raises the error when the tries, or the waits, are used up."""
-        self.retries += 1
-        if error.retry_after_seconds is not None:
-            if waits > WAITS_MAX:
-                raise error
-            self.rate_limited += 1
-            self._not_before = max(self._not_before, self._around.monotonic_seconds() + error.retry_after_seconds)
-            await self._around.throttled(error.retry_after_seconds)
-            await self._wait_for_turn()
-            await self._around.throttled(0)
-            return
-        if tries >= TRIES_MAX or self._must_stop():
-            raise error
-        ceiling = min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** (tries - 1))
-        await self._around.sleep(self._around.rng.uniform(0, ceiling))
+    async def _carried_out(self, change: Change, *, is_canary: bool) -> OutcomeRecorded:
+        """The outcome of one change; `Stopped` when it is left without one."""
+        match self._dependencies.verdict(change.change_id, self._known.outcomes):
+            case "skip":
+                return self._changing.outcome(change, "dependency_skipped", code="APL_DEPENDENCY", tries=0)
+            case "wait":
+                raise Stopped
+            case "go":
+                pass
+        self._leave_if_full(change)
+        outcome = await self._guarded(change, self._changing.look(change))
+        if outcome is not None:
+            return outcome
+        self._leave_if_full(change)
+        if self._stopping.must_stop():
+            raise Stopped
+        self._around.require_held()
+        attempt = self._known.attempts.get(change.change_id, 0) + 1
+        await self._journal.intend(change.change_id, attempt)
+        self._known.attempts[change.change_id] = attempt
+        reads_back = is_canary or change.entity in self._always_read_back
+        outcome = await self._guarded(change, self._changing.write(change, reads_back=reads_back))
+        if outcome is None:
+            raise Stopped
+        if is_canary and outcome.code == "VER_NOT_KEPT":
+            text = f"{self._header.target} accepted change {change.change_id} and does not show it"
+            self._stopping.pause(FailureNote(code="VER_NOT_KEPT", text=text))
+        return outcome
 
-    @property
-    def _is_ending(self) -> bool:
-        return self._stop is not None and self._stop.kind != "pause"
+    async def _guarded(self, change: Change, doing: Awaitable[OutcomeRecorded | None]) -> OutcomeRecorded | None:
+        """One step of one change; errors that concern more than this change stop the work and conclude nothing."""
+        try:
+            return await doing
+        except Exhausted as exhausted:
+            if not self._requests.has_answered_since(exhausted) or self._requests.has_opened_since(exhausted):
+                self._suspects.append((change, exhausted))
+                raise Stopped from exhausted
+            if (outcome := self._given_up(change, exhausted)) is None:
+                raise Stopped from exhausted
+            return outcome
+        except AetherError as error:
+            if error.failure.category == "capacity":
+                self._full.setdefault((change.entity, change.change_class), FailureNote.of(error))
+            elif isinstance(error, RecordRefused):
+                return self._refused(change, error)
+            else:
+                self._stopping.pause(FailureNote.of(error))
+            raise Stopped from error
+        except DEFECTS as error:
+            outcome = self._changing.defect(change, error)
+            if change.change_id in self._known.attempts:
+                # Its write may have been done, and nothing tells: it must not count as failed.
+                self._stopping.pause(
+                    FailureNote(code="APL_INTERNAL", text="a defect of ours hides what became of a write")
+                )
+                raise Stopped from error
+            return outcome
 
-    def _must_stop(self) -> bool:
-        if self._stop is None and self._around.is_cancelled():
-            self._stop = ASKED_TO_END
-        return self._stop is not None
-
-    def _pause(self, error: AetherError) -> None:
-        self._stop = self._stop or Stop("pause", FailureNote.of(error))
-
-    # --- outcomes ---------------------------------------------------------------------------------------------------
-
-    async def _conclude(self, outcomes: Sequence[OutcomeRecorded]) -> None:
-        if not outcomes:
-            return
-        await self._ledger.conclude(outcomes)
-        self._known.outcomes.update({outcome.change_id: outcome for outcome in outcomes})
-        stale = sum(outcome.result == "stale_skipped" for outcome in self._known.outcomes.values())
-        allowed = max(STALE_MIN, self._header.changes * STALE_PERCENT // 100)
-        if stale > allowed:
-            self._stop = self._stop or Stop(
-                "stale",
-                FailureNote(
-                    code="APL_STALE", text=f"{stale} records of {self._header.changes} had moved, allowed {allowed}"
-                ),
-            )
-
-    def _stale(self, change: Change, *, tries: int = 0) -> OutcomeRecorded:
-        return self._outcome(change.change_id, "stale_skipped", code="APL_CONFLICT", is_read_back=True, tries=tries)
+    def _given_up(self, change: Change, exhausted: Exhausted) -> OutcomeRecorded | None:
+        """The outcome of a change that has used up its tries; None, and a pause, when its write may have been done."""
+        if exhausted.is_in_doubt:
+            self._stopping.pause(FailureNote.of(exhausted.error))
+            return None
+        return self._changing.outcome(change, "failed", code=exhausted.error.code, tries=exhausted.tries.used)
 
     def _refused(self, change: Change, error: RecordRefused) -> OutcomeRecorded:
-        self._refusals[error.code] = self._refusals.get(error.code, 0) + 1
-        if self._refusals[error.code] >= REFUSALS_ALIKE_MAX:
-            self._pause(error)
-        return self._outcome(change.change_id, "quarantined", code=error.code)
+        alike = (error.code, error.facts.get("status"), error.facts.get("fields"))
+        self._refusals[alike] += 1
+        if self._refusals[alike] >= REFUSALS_ALIKE_MAX:
+            self._stopping.pause(FailureNote.of(error))
+        return self._changing.outcome(change, "quarantined", code=error.code)
 
-    def _outcome(
-        self,
-        change_id: str,
-        result: Result,
-        *,
-        code: str | None = None,
-        target_id: str | None = None,
-        is_read_back: bool = False,
-        tries: int = 1,
-    ) -> OutcomeRecorded:
-        return OutcomeRecorded(
-            run=self._header.run,
-            change_id=change_id,
-            fencing_token=self._ledger.token,
-            result=result,
-            code=code,
-            target_id=target_id,
-            is_read_back=is_read_back,
-            tries=tries,
+    def _leave_if_full(self, change: Change) -> None:
+        if (change.entity, change.change_class) in self._full:
+            raise Stopped
+
+    def _note_of_full(self, todo: Sequence[Change]) -> FailureNote:
+        waiting = Counter(
+            (change.entity, change.change_class) for change in todo if change.change_id not in self._known.outcomes
         )
+        named = (f"{waiting[full]} changes ({full[1]} of {full[0]})" for full in self._full)
+        first = next(iter(self._full.values()))
+        return FailureNote(code=first.code, text=f"no room for {', '.join(named)}: {first.text}")
 
+    # --- side by side -----------------------------------------------------------------------------------------------
 
-def _id_of(live: Record | None) -> str | None:
-    target_id = None if live is None else live.get("target_id")
-    return target_id if isinstance(target_id, str) else None
+    async def _at_once(
+        self,
+        changes: Sequence[Change],
+        each: Callable[[Change], Awaitable[OutcomeRecorded]],
+        *,
+        is_ending: bool = False,
+    ) -> None:
+        """Take the changes in order, `in_flight` at once; returns when every outcome is durable."""
+        waiting = deque(changes)
 
+        async def work(group: asyncio.TaskGroup) -> None:
+            while waiting and (is_ending or not self._stopping.must_stop()):
+                change = waiting.popleft()
+                try:
+                    outcome = await each(change)
+                except Stopped:
+                    continue
+                self._take(change, outcome)
+                await self._room.acquire()
+                group.create_task(self._recorded(outcome))
 
-def _chunks(changes: Sequence[Change]) -> list[tuple[list[Change], bool]]:
-    """Chunks in change-id order; destructive waves begin with the canary."""
-    ordered = sorted(changes, key=lambda change: change.change_id)
-    chunks: list[tuple[list[Change], bool]] = []
-    if ordered and ordered[0].change_class in DESTRUCTIVE:
-        chunks.append((ordered[:CANARY_CHANGES], True))
-        ordered = ordered[CANARY_CHANGES:]
-    chunks += [(ordered[at : at + CHUNK_CHANGES], False) for at in range(0, len(ordered), CHUNK_CHANGES)]
-    return chunks
+        await together(lambda group: (work(group) for _ in range(min(self._around.in_flight, len(waiting)))))
+
+    async def _conclude(self, outcomes: Iterable[OutcomeRecorded]) -> None:
+        """Make these outcomes durable."""
+
+        async def all_of_them(group: asyncio.TaskGroup) -> None:
+            for outcome in outcomes:
+                self._known.outcomes[outcome.change_id] = outcome
+                await self._room.acquire()
+                group.create_task(self._recorded(outcome))
+
+        await together(lambda group: (all_of_them(group),))
+
+    async def _recorded(self, outcome: OutcomeRecorded) -> None:
+        try:
+            await self._journal.conclude(outcome)
+        finally:
+            self._room.release()
+
+    def _take(self, change: Change, outcome: OutcomeRecorded) -> None:
+        self._known.outcomes[change.change_id] = outcome
+        if outcome.result == "stale_skipped":
+            self._stale += 1
+            self._heed_stale()
+        elif outcome.result == "applied" and outcome.is_read_back and change.change_class in DESTRUCTIVE:
+            self._proven += 1
+
+    def _heed_stale(self) -> None:
+        allowed = max(STALE_MIN, self._header.changes * STALE_PERCENT // 100)
+        if self._stale > allowed:
+            text = f"{self._stale} records of {self._header.changes} had moved, allowed {allowed}"
+            self._stopping.end_stale(FailureNote(code="APL_STALE", text=text))

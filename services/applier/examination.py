@@ -75,7 +75,7 @@ def _ordered(run: str, changes: list[Change]) -> list[Change]:
 def examine_plan(plan: Plan, changes: Sequence[Change], state: RunState) -> None:
     """`StopRun` unless header and changes have the approved digest and the guard still says what was approved."""
     header, summary = plan.header, state.plan
-    if summary is None or header.run != state.run:
+    if summary is None or header.run != state.plan_run:
         raise _altered(state.run, "the run's document names no plan, or the plan is another run's")
     digest = plan_digest_of(header, leaves_of(changes))
     if digest != plan.plan_digest or digest != summary.plan_digest:
@@ -180,7 +180,8 @@ def examine_approvals(state: RunState, plan: Plan, *, identities: Identities, no
     """`StopRun` unless as many people as the plan's risk asks for have approved exactly this plan."""
     header = plan.header
     facts = PlanFacts(
-        run=state.run,
+        # A retry goes on under the approvals of the plan, which name the run that the plan was made for.
+        run=state.plan_run,
         requester=header.requester,
         plan_digest=plan.plan_digest,
         verdict_digest=header.verdict.digest,
@@ -207,8 +208,14 @@ def examine_approvals(state: RunState, plan: Plan, *, identities: Identities, no
         )
 
 
-def examine_age(plan: Plan, *, target_serial: int, now: datetime) -> None:
-    """`PlanIsStale` when the plan expired, its snapshot is old, or another plan was applied to the target since."""
+def examine_age(
+    plan: Plan, *, target_serial: int, now: datetime, begun_by: str | None = None, retry_of: str | None = None
+) -> None:
+    """`PlanIsStale` when the plan expired, its snapshot is old, or another plan was applied to the target since.
+
+    `target_serial` is the sequence of the last apply that began on the target, `begun_by` its run. With `retry_of` the
+    target must stand where that run left it.
+    """
     header = plan.header
     risk = risk_of(header.changes_by_class, header.verdict.level)
     if now > from_text(header.expires_at):
@@ -220,7 +227,14 @@ def examine_age(plan: Plan, *, target_serial: int, now: datetime) -> None:
             f"run {header.run}: the target was read at {header.target_read_at}, over {SNAPSHOT_HOURS[risk]} hours ago",
             run=header.run,
         )
-    if target_serial != header.target_serial:
+    if retry_of is not None:
+        if begun_by != retry_of:
+            raise PlanIsStale(
+                "APL_STALE",
+                f"run {retry_of} cannot be retried: run {begun_by} has begun on {header.target} since",
+                run=retry_of,
+            )
+    elif target_serial != header.target_serial:
         raise PlanIsStale(
             "APL_STALE",
             f"run {header.run}: another plan was applied to {header.target} since its records were read",

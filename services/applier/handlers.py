@@ -1,135 +1,66 @@
-"""What the applier does with an approved plan, and with the request to go on with a paused one.
+"""What the applier does with an approved plan: takes the target's lease, examines the plan, and carries it out.
 
-It takes the target's lease, makes sure that the stored plan is the approved one, and carries it out. Nothing but an
-approved plan moves it, and nothing but its own folder's rules decides about a write.
+Nothing but an approved plan moves it, and nothing but its own folder's rules decides about a write. What people ask of
+a run stands in `commands`, how a run ends in `ending`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from random import Random
 
 import structlog
-from nats.js import JetStreamContext
 
-from services.applier.apply import ASKED_TO_END, Applying, Stop, Surroundings
-from services.applier.examination import (
-    PlanIsStale,
-    StoredBytes,
-    examine_age,
-    examine_approvals,
-    examine_pages,
-    examine_plan,
-)
-from services.applier.outcomes import Known, RunLedger, codes_of, counts_of, counts_without_plan, read_known
-from shared.bus.commit import Committer
-from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
+from services.applier.apply import ASKED_TO_END, ASKED_TO_PAUSE, Applying, Stop, Surroundings
+from services.applier.approved_plan import Work, examined, work_of
+from services.applier.commands import begun_by, on_pause_run, on_resume_run, on_retry_run
+from services.applier.connection_health import health_in, health_of, note_of, quarantined, quarantines, try_half_open
+from services.applier.context import TURN_SHARE_OF_LEASE, Context, lease_on
+from services.applier.ending import finished, paused, refuse, throttled, verifying
+from services.applier.examination import PlanIsStale, examine_age
+from services.applier.journal import Journal
+from services.applier.outcomes import Known, codes_of, counts_of, counts_without_plan, read_known
+from services.applier.watching import watched
+from shared.bus.dispatch import RequestRoute, Route
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost, plant_fence
-from shared.bus.publishing import Conflict
-from shared.bus.reading import StreamUnavailable, last, read_all
-from shared.clock import Clock, from_text, to_text
+from shared.bus.publishing import Conflict, Fence
+from shared.bus.reading import last
+from shared.clock import from_text, to_text
 from shared.errors import AetherError, NeedsPerson, StopRun, TryLater
-from shared.events.commands import ApplyPlan, NameRun, apply_plan_subject
+from shared.events.commands import ApplyPlan, NameRun
 from shared.events.documents import FailureNote
-from shared.events.envelope import decode
 from shared.events.facts import (
     ApplyFinished,
-    ApplyPaused,
-    ApplyRefused,
     ApplyStarted,
     RunCancelled,
-    RunResumed,
     apply_started_subject,
+    connection_health_subject,
 )
 from shared.events.stored import Stored
-from shared.ids import Ids, is_run_id
-from shared.plan.change import Change
-from shared.plan.document import Plan, header_subject, pages_filter
-from shared.policy.approval import Identities
-from shared.ports.connections import Connections
-from shared.ports.registry import Registry
+from shared.plan.document import Plan
+from shared.ports.system import Target
 from shared.run.counts import NineCounts
-from shared.run.moves import Decision, Message, Move, move_run, run_state_in, state_message
+from shared.run.moves import NOTHING, Decision, Message, Move, move_run, run_state_in, state_message
 from shared.run.state import RunState, state_subject
 from shared.run.states import RunStatus
 from shared.telemetry.memory import memory_peak_mb
 
+__all__ = ["REQUESTS", "ROUTES", "Context"]
+
 log = structlog.get_logger(__name__)
 
-WATCH_SECONDS = 0.3
-"""How often a running apply looks whether a person asked it to end."""
 BUSY_SECONDS = 2.0
 """When to look again for a target that another apply holds."""
+QUARANTINE_SECONDS = 30.0
+"""When to try a connection in quarantine again for a run that has not begun; its plan is stale before we give up."""
 
 _APPLICABLE = {RunStatus.APPROVED, RunStatus.APPLYING, RunStatus.THROTTLED, RunStatus.VERIFYING}
 
 
-@dataclass(frozen=True)
-class Context:
-    """What the applier's handlers work with."""
-
-    js: JetStreamContext
-    committer: Committer
-    connections: Connections
-    registry: Registry
-    identities: Identities
-    clock: Clock
-    ids: Ids
-    rng: Random
-    holder: str
-    """Name of this replica on its leases."""
-    lease_seconds: int
-    writes_in_flight: int
-
-
-# --- go on with a paused run ----------------------------------------------------------------------------------------
-
-
-async def on_resume_run(command: NameRun, actor: Actor, context: Context) -> Asked:
-    """Let a paused run go on, under the same plan and the same approval."""
-    if not is_run_id(command.run):
-        raise NeedsPerson("APV_UNKNOWN_RUN", f"{command.run[:60]!r} is no run id")
-    at = to_text(context.clock.now())
-
-    def decide(state: RunState) -> Decision:
-        return resume(state, actor=actor.name, reason=command.reason, at=at)
-
-    return Asked(run=command.run, move=move_run(command.run, decide))
-
-
-def resume(state: RunState, *, actor: str | None, reason: str, at: str) -> Decision:
-    """The paused run, applying again; `NeedsPerson` for a run that is not paused."""
-    if state.status is not RunStatus.PAUSED:
-        raise NeedsPerson(
-            "APV_WRONG_STATE", f"run {state.run} is {state.status}; only a paused run can be resumed", run=state.run
-        )
-    ordinal = 1 + sum(phase.status is RunStatus.APPLYING for phase in state.history)
-    # The counts of the pause will not hold any more; a run that is paused again by a crash must not show them.
-    going_on = state.model_copy(update={"counts": None}).moved(RunStatus.APPLYING, at=at)
-    return Decision(
-        (
-            state_message(going_on),
-            Message(
-                subject=f"evt.applier.run_resumed.{state.run}",
-                event=RunResumed(run=state.run, actor=actor, reason=reason),
-                message_id=f"{state.run}.resumed.{ordinal}",
-                about=state.run,
-            ),
-            Message(
-                subject=apply_plan_subject(state.run),
-                event=ApplyPlan(run=state.run, ordinal=ordinal),
-                message_id=f"{state.run}.apply.{ordinal}",
-                about=state.run,
-            ),
-        )
-    )
-
-
-# --- apply ----------------------------------------------------------------------------------------------------------
+# --- what leads here ------------------------------------------------------------------------------------------------
 
 
 async def on_apply_plan(command: ApplyPlan, context: Context) -> Move | None:
@@ -157,15 +88,7 @@ async def _under_lease(run: str, context: Context) -> None:
     state = await context.committer.run_state(run)
     if not may_be_worked_on(state):
         return
-    subject = f"lease.target.{state.target}"
-    hold = LeaseHold(
-        context.js,
-        subject=subject,
-        holder=f"{context.holder}.{context.ids.token(6)}",
-        ttl_seconds=context.lease_seconds,
-        ids=context.ids,
-        monotonic=context.clock.monotonic_seconds,
-    )
+    hold = lease_on(state.target, context)
     try:
         async with hold:
             await _apply_under_lease(run, hold, context)
@@ -173,6 +96,9 @@ async def _under_lease(run: str, context: Context) -> None:
         raise TryLater("APL_TARGET_BUSY", str(held), retry_after_seconds=BUSY_SECONDS, run=run) from held
     except (LeaseLost, Conflict) as lost:
         raise TryLater("APL_LEASE_LOST", str(lost), retry_after_seconds=BUSY_SECONDS, run=run) from lost
+
+
+# --- apply ----------------------------------------------------------------------------------------------------------
 
 
 async def _apply_under_lease(run: str, hold: LeaseHold, context: Context) -> None:
@@ -183,51 +109,142 @@ async def _apply_under_lease(run: str, hold: LeaseHold, context: Context) -> Non
     started = context.clock.monotonic_seconds()
     # Before anything is read or counted: what a former holder still sends is refused from here on.
     fence = await plant_fence(context.js, context.committer, target=state.target, token=hold.token)
+    is_first = state.status is RunStatus.APPROVED
     try:
-        plan, changes = await _examined(state, context)
+        # A run that goes on does so under the approval that it began with.
+        plan, changes = await examined(state, context, now=context.clock.now() if is_first else _approved_at(state))
+        work = await work_of(state, plan, changes, context)
+        if is_first:
+            # Asked again in the same step as the start; here so that a plan grown old does not wait for a connection.
+            serial = await last(context.js, "CORE", apply_started_subject(state.target))
+            _examine_age(state, plan, serial, now=context.clock.now())
     except StopRun as error:
         await _refuse(run, error, context)
         return
-    if state.status is RunStatus.APPROVED:
+    async with AsyncExitStack() as opened:
+        if not await _is_connection_fit(state, opened, context):
+            return
+        if is_first:
+            try:
+                begun = await context.committer.commit(_start(run, work, hold.token, at=to_text(context.clock.now())))
+            except PlanIsStale as error:
+                await _refuse(run, error, context)
+                return
+            if not begun.messages:
+                return  # somebody ended the run between our look and our start
         try:
-            started_with = await context.committer.commit(_start(plan, hold.token, at=to_text(context.clock.now())))
-        except PlanIsStale as error:
+            target = await _opened(plan.header.target, opened, context)
+        except NeedsPerson as error:
+            # A connection can be mended; a run that has begun must not end while outcomes are unknown.
             await _refuse(run, error, context)
             return
-        if not started_with.messages:
-            return  # somebody ended the run between our look and our start
-    ledger = RunLedger(context.js, context.committer, run=run, token=hold.token, fence=fence)
-    known = await ledger.read()
+        done = await _carried_out(state, work, target, opened, hold, fence, context)
+    await _end(run, work, done, started, context)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How the work on a plan came to its end."""
+
+    stop: Stop | None
+    known: Known
+    """The ledger as it lies on the bus; not what we remember of it."""
+    retries: int
+    rate_limited: int
+
+
+async def _carried_out(
+    state: RunState,
+    work: Work,
+    target: Target,
+    opened: AsyncExitStack,
+    hold: LeaseHold,
+    fence: Fence,
+    context: Context,
+) -> Done:
+    run, is_ending = state.run, state.status is RunStatus.PAUSED
+
+    async def reopened() -> Target:
+        return await _opened(state.target, opened, context)
+
+    journal = Journal(context.js, context.committer, run=run, token=hold.token, fence=fence)
     try:
-        target = context.registry.open_target(context.connections.named(plan.header.target))
-    except NeedsPerson as error:
-        # A connection can be mended; a run that has begun must not end while outcomes are unknown.
-        await _refuse(run, error, context)
-        return
-    try:
-        async with _watched(run, context) as is_cancelled:
+        known = await journal.read()
+        async with watched(run, context) as asked:
             applying = Applying(
                 target=target,
-                header=plan.header,
-                ledger=ledger,
+                header=work.header_of(run),
+                journal=journal,
                 known=known,
                 around=Surroundings(
                     require_held=hold.require_held,
-                    is_cancelled=is_cancelled,
-                    throttled=lambda seconds: _throttled(run, seconds, context),
+                    is_cancelled=lambda: asked.to_end,
+                    is_pause_asked=lambda: asked.to_pause,
+                    throttled=lambda seconds, why: _throttled(run, seconds, why, context),
+                    reopened=reopened,
                     sleep=asyncio.sleep,
                     monotonic_seconds=context.clock.monotonic_seconds,
                     rng=context.rng,
-                    in_flight=context.writes_in_flight,
+                    in_flight=in_flight(
+                        context.writes_in_flight,
+                        rate_per_second=context.connections.named(state.target).rate_per_second,
+                        wait_seconds_max=context.lease_seconds * TURN_SHARE_OF_LEASE,
+                    ),
                 ),
             )
-            excluded = {one.change_id for one in plan.header.excluded}
-            stop = await applying.run([change for change in changes if change.change_id not in excluded])
+            await applying.set_aside(work.excluded)
+            stop = await applying.run(work.to_carry_out)
+            if stop == ASKED_TO_PAUSE and _is_complete(work, await journal.read()):
+                stop = None  # asked to pause after the last change: there is no next one to pause at
+            if is_ending:
+                stop = stop or ASKED_TO_END  # also when an earlier attempt left nothing to look up
+            if stop is None:
+                at = to_text(context.clock.now())
+                await context.committer.commit(move_run(run, lambda now: verifying(now, at=at)))
+                await applying.verify(work.to_carry_out)
     finally:
-        await target.close()
-    if state.status is RunStatus.PAUSED:
-        stop = stop or ASKED_TO_END  # it was taken up to end, also when an earlier attempt left nothing to look up
-    await _end(run, plan, changes, applying, stop, started, context)
+        await journal.close()
+    return Done(stop, await read_known(context.js, run), applying.retries, applying.rate_limited)
+
+
+def in_flight(wanted: int, *, rate_per_second: float | None, wait_seconds_max: float) -> int:
+    """How many changes are under way at once: no more than have their turn before they would give up waiting for it."""
+    if rate_per_second is None:
+        return wanted
+    return max(1, min(wanted, int(rate_per_second * wait_seconds_max)))
+
+
+def _is_complete(work: Work, known: Known) -> bool:
+    return all(change.change_id in known.outcomes for change in work.planned)
+
+
+async def _opened(name: str, opened: AsyncExitStack, context: Context) -> Target:
+    """The target with its secrets read now; closed with everything else that was opened."""
+    target = context.registry.open_target(context.connections.named(name))
+    opened.push_async_callback(target.close)
+    return target
+
+
+async def _is_connection_fit(state: RunState, opened: AsyncExitStack, context: Context) -> bool:
+    """Whether the run may use its connection: one in quarantine is tried first, and the run waits if it is not.
+
+    A run that has not begun stays approved and is looked at again (`TryLater`); one that goes on is paused again.
+    """
+    health = await health_of(state.target, context)
+    if health is None or health.status == "healthy":
+        return True
+    try:
+        target = await _opened(state.target, opened, context)
+    except NeedsPerson as error:
+        log.warning("connection_not_opened", connection=state.target, code=error.code)
+    else:
+        if await try_half_open(target, health, run=state.run, context=context):
+            return True
+    note = note_of(health)
+    if state.status is RunStatus.APPROVED:
+        raise TryLater(note.code, note.text, retry_after_seconds=QUARANTINE_SECONDS, run=state.run)
+    await _pause(state.run, None, note, context)
+    return False
 
 
 async def _refuse(run: str, error: AetherError, context: Context) -> None:
@@ -237,215 +254,98 @@ async def _refuse(run: str, error: AetherError, context: Context) -> None:
     log.error("apply_refused", run=run, code=error.code)
 
 
-async def _examined(state: RunState, context: Context) -> tuple[Plan, list[Change]]:
-    """The stored plan, found to be the approved one; raises with the reason when it is not."""
-    stored = await last(context.js, "PLAN", header_subject(state.run))
-    if stored is None:
-        raise StopRun("APL_PLAN_ALTERED", f"run {state.run}: there is no plan on the bus", run=state.run)
-    try:
-        plan = decode(Plan, data=stored.data, headers=stored.headers, subject=stored.subject)
-    except AetherError as error:
-        raise StopRun("APL_PLAN_ALTERED", f"run {state.run}: {error.message}", run=state.run) from error
-    pages = [
-        StoredBytes(subject=page.subject, headers=page.headers, data=page.data)
-        async for page in read_all(context.js, "PLAN", pages_filter(state.run))
-    ]
-    now = context.clock.now()
-    changes = await asyncio.to_thread(examine_pages, plan, pages)
-    await asyncio.to_thread(examine_plan, plan, changes, state)
-    is_first = state.status is RunStatus.APPROVED
-    # A run that goes on does so under the approval that it began with.
-    examine_approvals(state, plan, identities=context.identities, now=now if is_first else _approved_at(state))
-    return plan, changes
-
-
 def _approved_at(state: RunState) -> datetime:
     return from_text(next(phase.at for phase in state.history if phase.status is RunStatus.APPROVED))
 
 
-def _start(plan: Plan, token: int, *, at: str) -> Move:
-    header = plan.header
-    run_subject, serial_subject = state_subject(header.run), apply_started_subject(header.target)
+def _examine_age(state: RunState, plan: Plan, serial: Stored | None, *, now: datetime) -> None:
+    examine_age(
+        plan,
+        target_serial=0 if serial is None else serial.seq,
+        begun_by=begun_by(serial),
+        retry_of=state.retry_of,
+        now=now,
+    )
+
+
+def _start(run: str, work: Work, token: int, *, at: str) -> Move:
+    header = work.plan.header
+    run_subject, serial_subject = state_subject(run), apply_started_subject(header.target)
 
     def decide(read: Mapping[str, Stored | None]) -> Decision:
-        state = run_state_in(header.run, read[run_subject])
+        state = run_state_in(run, read[run_subject])
         if state.status is not RunStatus.APPROVED:
-            return Decision()
-        serial = read[serial_subject]
-        examine_age(plan, target_serial=0 if serial is None else serial.seq, now=from_text(at))
+            return NOTHING
+        _examine_age(state, work.plan, read[serial_subject], now=from_text(at))
         fact = ApplyStarted(
-            run=header.run,
+            run=run,
             target=header.target,
             fencing_token=token,
-            plan_digest=plan.plan_digest,
-            planned=header.changes,
+            plan_digest=work.plan.plan_digest,
+            planned=len(work.planned),
         )
         return Decision(
             (
                 state_message(state.moved(RunStatus.APPLYING, at=at)),
-                Message(subject=serial_subject, event=fact, message_id=f"{header.run}.apply_started", about=header.run),
+                Message(subject=serial_subject, event=fact, message_id=f"{run}.apply_started", about=run),
             )
         )
 
     return Move(reads=(run_subject, serial_subject), decide=decide)
 
 
-def refuse(state: RunState, error: AetherError, known: Known, *, at: str) -> Decision:
-    """The run whose plan must not be applied: failed or stale before the first write, paused after it."""
-    if state.status is RunStatus.PAUSED or state.has_ended:
-        return Decision()
-    note = FailureNote.of(error)
-    if state.status is not RunStatus.APPROVED:
-        status = RunStatus.PAUSED
-    else:
-        status = RunStatus.STALE if isinstance(error, PlanIsStale) else RunStatus.FAILED
-    # Counted here, or a run whose plan cannot be read any more could not be ended by anybody.
-    counts = counts_without_plan(state.plan.changes if state.plan is not None else 0, known)
-    ended = state.model_copy(update={"counts": counts}).moved(status, at=at, failure=note)
-    fact = Message(
-        subject=f"evt.applier.apply_refused.{state.run}",
-        event=ApplyRefused(run=state.run, refusal=note),
-        message_id=f"{state.run}.refused.{len(state.history)}",
-        about=state.run,
-    )
-    return Decision((state_message(ended), fact))
-
-
-@asynccontextmanager
-async def _watched(run: str, context: Context) -> AsyncIterator[Callable[[], bool]]:
-    """Look from time to time whether the run should end; gives the function that tells."""
-
-    async def is_asked() -> bool:
-        return (await context.committer.run_state(run)).cancel_requested_by is not None
-
-    # Before the first change: it may have been asked while no applier was at work.
-    asked = await is_asked()
-
-    async def look() -> None:
-        nonlocal asked
-        while not asked:
-            await asyncio.sleep(WATCH_SECONDS)
-            with suppress(StreamUnavailable):  # asked again at the next look
-                asked = await is_asked()
-
-    watching = asyncio.create_task(look(), name=f"watch {run}")
-    try:
-        yield lambda: asked
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-
-
-async def _throttled(run: str, seconds: float, context: Context) -> None:
-    """Tell that the target asks for a wait, or that the wait is over; short waits are not worth a state."""
+async def _throttled(run: str, seconds: float, why: FailureNote | None, context: Context) -> None:
+    """Tell that the target is not asked for a while, or is again; short waits are not worth a state."""
     if 0 < seconds < 1:
         return
     at = to_text(context.clock.now())
-
-    def decide(state: RunState) -> Decision:
-        if seconds == 0 and state.status is RunStatus.THROTTLED:
-            return Decision((state_message(state.moved(RunStatus.APPLYING, at=at)),))
-        if seconds == 0 or state.status is not RunStatus.APPLYING:
-            return Decision()
-        note = FailureNote(code="APL_RATE_LIMITED", text=f"{state.target} asks to wait {seconds:g} s")
-        return Decision((state_message(state.moved(RunStatus.THROTTLED, at=at, failure=note)),))
-
-    await context.committer.commit(move_run(run, decide))
+    await context.committer.commit(move_run(run, lambda now: throttled(now, seconds, why, at=at)))
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
 
 
-async def _end(
-    run: str,
-    plan: Plan,
-    changes: list[Change],
-    applying: Applying,
-    stop: Stop | None,
-    started: float,
-    context: Context,
-) -> None:
-    planned = [change.change_id for change in changes]
-    if stop is None or stop.kind != "pause":
-        at = to_text(context.clock.now())
-        await context.committer.commit(move_run(run, lambda now: _verifying(now, at=at)))
-    # The ledger as it lies on the bus, not what we remember of it, says what became of the run.
-    known = await read_known(context.js, run)
-    counts = counts_of(planned, known)
+async def _end(run: str, work: Work, done: Done, started: float, context: Context) -> None:
+    stop, counts = done.stop, counts_of([change.change_id for change in work.planned], done.known)
     if counts.unknown and stop is None:
         stop = Stop("pause", FailureNote(code="APL_UNKNOWN_OUTCOME", text=f"{counts.unknown} changes have no outcome"))
-    at = to_text(context.clock.now())
     if stop is not None and (stop.kind == "pause" or counts.unknown):
-        note = stop.note
-        await context.committer.commit(move_run(run, lambda now: paused(now, counts, note, at=at)))
-        log.warning("apply_paused", run=run, code=note.code)
+        await _pause(run, counts, stop.note, context)
         return
     fact = ApplyFinished(
         run=run,
-        target=plan.header.target,
+        target=work.plan.header.target,
         status="",
         counts=counts,
-        counts_by_code=codes_of(known),
+        counts_by_code=codes_of(done.known),
         seconds=round(context.clock.monotonic_seconds() - started, 3),
-        retries=applying.retries,
-        rate_limited=applying.rate_limited,
+        retries=done.retries,
+        rate_limited=done.rate_limited,
         memory_peak_mb=memory_peak_mb(),
     )
+    at = to_text(context.clock.now())
     await context.committer.commit(move_run(run, lambda now: finished(now, fact, stop, at=at)))
     log.info("apply_finished", run=run, changes=counts.planned, seconds=fact.seconds)
 
 
-def _verifying(state: RunState, *, at: str) -> Decision:
-    if state.status not in {RunStatus.APPLYING, RunStatus.THROTTLED}:
-        return Decision()
-    return Decision((state_message(state.moved(RunStatus.VERIFYING, at=at)),))
+async def _pause(run: str, counts: NineCounts | None, note: FailureNote, context: Context) -> None:
+    """Pause the run, and with it put the connection into quarantine where its credential was refused."""
+    state = await context.committer.run_state(run)
+    if counts is None:
+        planned = state.plan.changes if state.plan is not None else 0
+        counts = counts_without_plan(planned, await read_known(context.js, run))
+    told, subject, health_subject = counts, state_subject(run), connection_health_subject(state.target)
+    at = to_text(context.clock.now())
 
+    def decide(read: Mapping[str, Stored | None]) -> Decision:
+        pausing = paused(run_state_in(run, read[subject]), told, note, at=at)
+        if not quarantines(note):
+            return pausing
+        health = quarantined(health_in(read[health_subject]), connection=state.target, reason=note, run=run, at=at)
+        return Decision((*pausing.messages, *health.messages))
 
-def paused(state: RunState, counts: NineCounts, note: FailureNote, *, at: str) -> Decision:
-    """The run that waits for a person."""
-    if state.status is RunStatus.PAUSED or state.has_ended:
-        return Decision()
-    moved = state.model_copy(update={"counts": counts}).moved(RunStatus.PAUSED, at=at, failure=note)
-    fact = Message(
-        subject=f"evt.applier.apply_paused.{state.run}",
-        event=ApplyPaused(run=state.run, reason=note, counts=counts),
-        message_id=f"{state.run}.paused.{len(state.history)}",
-        about=state.run,
-    )
-    return Decision((state_message(moved), fact))
-
-
-def final_status(counts: NineCounts, stop: Stop | None) -> RunStatus:
-    """How a run ends: clean, amber when something was done and something else not, otherwise as what stopped it."""
-    if stop is None and counts.is_clean:
-        return RunStatus.SUCCEEDED
-    if counts.applied or (stop is not None and stop.kind == "stale"):
-        return RunStatus.PARTIAL
-    return RunStatus.CANCELLED if stop is not None and stop.kind == "cancel" else RunStatus.FAILED
-
-
-def finished(state: RunState, fact: ApplyFinished, stop: Stop | None, *, at: str) -> Decision:
-    """The run that has ended, with its counts."""
-    if state.has_ended:
-        return Decision()
-    status = final_status(fact.counts, stop)
-    note = stop.note if stop is not None else None
-    if note is None and status is not RunStatus.SUCCEEDED:
-        worst = next(iter(fact.counts_by_code), "APL_CONFLICT")
-        note = FailureNote(code=worst, text=f"not every change was applied: {_in_words(fact.counts)}")
-    ended = state.model_copy(update={"counts": fact.counts}).moved(status, at=at, failure=note)
-    told = Message(
-        subject=f"evt.applier.apply_finished.{state.run}",
-        event=fact.model_copy(update={"status": status.value}),
-        message_id=f"{state.run}.apply_finished",
-        about=state.run,
-    )
-    return Decision((state_message(ended), told))
-
-
-def _in_words(counts: NineCounts) -> str:
-    parts = {name: number for name, number in counts.model_dump().items() if number and name != "planned"}
-    return ", ".join(f"{number} {name}" for name, number in parts.items())
+    await context.committer.commit(Move(reads=(subject, health_subject), decide=decide))
+    log.warning("apply_paused", run=run, code=note.code)
 
 
 ROUTES: tuple[Route[Context], ...] = (
@@ -454,5 +354,7 @@ ROUTES: tuple[Route[Context], ...] = (
 )
 
 REQUESTS: tuple[RequestRoute[Context], ...] = (
+    RequestRoute(subject="aether.run.pause", body=NameRun, handler=on_pause_run),
     RequestRoute(subject="aether.run.resume", body=NameRun, handler=on_resume_run),
+    RequestRoute(subject="aether.run.retry", body=NameRun, handler=on_retry_run),
 )

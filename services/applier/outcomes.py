@@ -1,26 +1,20 @@
-"""The ledger of one run: intents and outcomes as they lie on the bus, and the nine counts over them.
+"""What the ledger says of one run's changes: intents and outcomes as they lie on the bus, and the counts over them.
 
-`RunLedger` reads and writes the LEDGER stream, always under the fence of the lease; `counts_of` is pure.
+`read_known` reads the LEDGER stream; `counts_of` and the others are pure. What stands there is written by the journal.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nats.js import JetStreamContext
 
-from shared.bus.commit import Committer
-from shared.bus.publishing import Fence, publish_batch
 from shared.bus.reading import read_all
 from shared.events.envelope import decode
-from shared.events.facts import IntentRecorded, OutcomeRecorded, change_subject, outcomes_filter
+from shared.events.facts import IntentRecorded, OutcomeRecorded, outcomes_filter
 from shared.run.counts import NineCounts
-from shared.run.moves import Message
-
-BATCH_MAX = 500
-"""Messages of one group commit."""
 
 
 @dataclass
@@ -37,62 +31,8 @@ class Known:
         return set(self.attempts) - set(self.outcomes)
 
 
-class RunLedger:
-    """Intents and outcomes of one run."""
-
-    def __init__(self, js: JetStreamContext, committer: Committer, *, run: str, token: int, fence: Fence) -> None:
-        self._js = js
-        self._committer = committer
-        self._run = run
-        self._token = token
-        self._fence = fence
-
-    async def read(self) -> Known:
-        """Everything that is known."""
-        return await read_known(self._js, self._run)
-
-    async def intend(self, attempts: Mapping[str, int]) -> None:
-        """Make intents durable; none is, when the fence is another's (`Conflict`)."""
-        await self._publish(
-            IntentRecorded(run=self._run, change_id=change_id, fencing_token=self._token, attempt=attempt)
-            for change_id, attempt in attempts.items()
-        )
-
-    async def conclude(self, outcomes: Sequence[OutcomeRecorded]) -> None:
-        """Make outcomes durable; none is, when the fence is another's (`Conflict`)."""
-        await self._publish(outcomes)
-
-    async def _publish(self, events: Iterable[IntentRecorded | OutcomeRecorded]) -> None:
-        outgoing = [
-            self._committer.outgoing(
-                Message(
-                    subject=change_subject(self._run, event.change_id),
-                    event=event,
-                    message_id=_message_id(event),
-                    about=self._run,
-                ),
-                fence=self._fence,
-            )
-            for event in events
-        ]
-        for start in range(0, len(outgoing), BATCH_MAX):
-            await publish_batch(self._js, outgoing[start : start + BATCH_MAX])
-
-    @property
-    def token(self) -> int:
-        """The fencing token that intents and outcomes carry."""
-        return self._token
-
-
-def _message_id(event: IntentRecorded | OutcomeRecorded) -> str:
-    if isinstance(event, IntentRecorded):
-        return f"{event.run}.{event.change_id}.intent.{event.fencing_token}.{event.attempt}"
-    # With the token: a former holder's late outcome must meet the fence, not pass for the one that is stored.
-    return f"{event.run}.{event.change_id}.outcome.{event.fencing_token}"
-
-
 async def read_known(js: JetStreamContext, run: str) -> Known:
-    """Everything that the ledger says of a run's changes."""
+    """Everything that the ledger says of a run's changes; of several outcomes of one change the last counts."""
     known = Known()
     async for stored in read_all(js, "LEDGER", outcomes_filter(run)):
         if stored.headers.get("ce-type") == IntentRecorded.event_type:

@@ -20,5 +20,9 @@ class ApplierSettings(ServiceSettings):
     """File of the people who may approve, with their public keys."""
     lease_seconds: int = Field(default=12, ge=2, le=120)
     """Time to live of the lease on a target: how long after a crash another applier may go on."""
-    writes_in_flight: int = Field(default=8, ge=1, le=64)
+    probe_seconds: float = Field(default=60, ge=1, le=3600)
+    """First pause between two checks of a connection in quarantine; each further one is twice as long."""
+    probe_seconds_max: float = Field(default=900, ge=1, le=86_400)
+    """Longest pause between two checks of a connection in quarantine."""
+    writes_in_flight: int = Field(default=16, ge=1, le=256)
     """Writes to one target under way at once."""

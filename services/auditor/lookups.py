@@ -16,6 +16,7 @@ from services.auditor import tables
 from services.auditor.sealing import LedgerCounts
 from services.auditor.store import StreamProgress, stored_root
 from shared.events.queries import DeadLetterView
+from shared.run.retries import is_tried_again
 from shared.run.states import TERMINAL
 
 
@@ -98,6 +99,12 @@ class Lookups:
         query = select(column.change_id, column.result, column.code)
         rows = await self._rows(query.where(column.run == run, column.change_id.in_(change_ids)))
         return {change_id: (result or "unknown", code) for change_id, result, code in rows}
+
+    async def tried_again(self, run: str) -> set[str]:
+        """The changes of an ended run that a retry of it tries again, by their outcomes."""
+        column = tables.change_outcome.c
+        rows = await self._rows(select(column.change_id, column.result, column.code).where(column.run == run))
+        return {change_id for change_id, result, code in rows if is_tried_again(result, code)}
 
     async def entry_range(self, run: str) -> tuple[int, int] | None:
         """First and last index of a run's entries, None when it has none."""

@@ -24,11 +24,11 @@ from services.auditor.plans import PlanViews
 from services.auditor.run_events import decisions_in, refusals_in, snapshots_in
 from services.auditor.sealing import approvers_of, counts_so_far
 from shared.bus.connect import client_of
-from shared.bus.reading import StreamUnavailable
+from shared.bus.reading import StreamUnavailable, read_all
 from shared.errors import AetherError
 from shared.events import facts, queries
 from shared.events.documents import FailureNote
-from shared.events.envelope import what_is_wrong
+from shared.events.envelope import decode, what_is_wrong
 from shared.events.model import Document
 from shared.policy.figures import GuardFigures
 from shared.run.state import RunState
@@ -99,13 +99,14 @@ async def _run(question: queries.RunQuery, sources: Sources) -> queries.RunAnswe
         return queries.RunAnswer(run=None)
     state = RunState.model_validate_json(stored.state)
     events = await lookups.run_events(question.run, limit=RUN_EVENTS_MAX)
-    viewed = await sources.plans.of_run(question.run) if state.plan is not None else None
+    viewed = await sources.plans.of_run(state.plan_run) if state.plan is not None else None
     return queries.RunAnswer(
         run=await _view(stored, lookups, await lookups.signed_size()),
         phases=state.history,
         snapshots=snapshots_in(events),
         verdict=viewed.plan.header.verdict.lines if viewed is not None else (),
-        left_out=_left_out(viewed.plan.header.figures) if viewed is not None else {},
+        # What was left out is told of the run that planned; a retry is about what failed in it.
+        left_out=_left_out(viewed.plan.header.figures) if viewed is not None and state.retry_of is None else {},
         counts_by_code=await _counts_by_code(question.run, events, lookups),
         decisions=decisions_in(events),
         refusals=refusals_in(events),
@@ -116,16 +117,23 @@ async def _run(question: queries.RunQuery, sources: Sources) -> queries.RunAnswe
 
 async def _plan(question: queries.PlanQuery, sources: Sources) -> queries.PlanAnswer:
     stored = await sources.lookups.run(question.run)
-    viewed = await sources.plans.of_run(question.run)
     state = RunState.model_validate_json(stored.state) if stored is not None else None
+    viewed = await sources.plans.of_run(question.run if state is None else state.plan_run)
     # The run's own document decides whether there is a plan: a page without it is a draft nobody may act on.
     if viewed is None or state is None or state.plan is None:
         return queries.PlanAnswer(run=question.run, plan=state.plan if state is not None else None)
     header = viewed.plan.header
-    asked = [one for one in viewed.changes if question.change_class in (None, one.change_class)]
+    excluded = {one.change_id: ("quarantined", one.code) for one in header.excluded}
+    planned: Iterable[queries.ChangeView] = viewed.changes
+    if state.retry_of is not None:
+        tried = await sources.lookups.tried_again(state.retry_of) - excluded.keys()
+        planned, excluded = [one for one in planned if one.change_id in tried], {}
+    asked = [one for one in planned if question.change_class in (None, one.change_class)]
     page = asked[question.offset : question.offset + question.limit]
-    outcomes = await sources.lookups.outcomes(question.run, [one.change_id for one in page])
-    outcomes |= {one.change_id: ("quarantined", one.code) for one in header.excluded}
+    outcomes: dict[str, tuple[str, str | None]] = {
+        **await sources.lookups.outcomes(question.run, [one.change_id for one in page]),
+        **excluded,
+    }
     changes = [
         one.model_copy(update=dict(zip(("result", "code"), outcomes.get(one.change_id, (None, None)), strict=True)))
         for one in page
@@ -134,8 +142,8 @@ async def _plan(question: queries.PlanQuery, sources: Sources) -> queries.PlanAn
         run=question.run,
         plan=state.plan,
         verdict=header.verdict.lines,
-        left_out=_left_out(header.figures),
-        excluded=len(header.excluded),
+        left_out=_left_out(header.figures) if state.retry_of is None else {},
+        excluded=len(excluded),
         total=len(asked),
         changes=_fitting(changes),
     )
@@ -175,6 +183,22 @@ async def _health(_: queries.HealthQuery, sources: Sources) -> queries.HealthAns
         lag={stream: max(end - read[stream], 0) for stream, end in zip(STREAMS, ends, strict=True)},
         dead_letters=tuple(await lookups.dead_letters(run=None, limit=DEAD_LETTERS_MAX)),
         dead_letters_total=await lookups.dead_letters_total(),
+        quarantined=await _quarantined(sources.js),
+    )
+
+
+async def _quarantined(js: JetStreamContext) -> tuple[queries.QuarantinedConnection, ...]:
+    """The connections in quarantine now, by name; the last document of each counts."""
+    newest: dict[str, facts.ConnectionHealth] = {}
+    async for stored in read_all(js, "CORE", facts.connection_health_subject("*")):
+        health = decode(facts.ConnectionHealth, data=stored.data, headers=stored.headers, subject=stored.subject)
+        newest[health.connection] = health
+    return tuple(
+        queries.QuarantinedConnection(
+            connection=name, since=health.since, reason=health.reason, run=health.run, probes=health.probes
+        )
+        for name, health in sorted(newest.items())
+        if health.status == "quarantined"
     )
 
 
@@ -207,6 +231,9 @@ async def _view(stored: StoredRun, lookups: Lookups, signed_size: int) -> querie
         counts=counts,
         failure=state.failure,
         replay_of=state.replay_of,
+        retry_of=state.retry_of,
+        asked_to_end_by=None if state.has_ended else state.cancel_requested_by,
+        asked_to_pause_by=state.pause_requested_by,
         is_sealed=stored.sealed_entry is not None and stored.sealed_entry < signed_size,
     )
 

@@ -37,6 +37,11 @@ _SHOWN_WITH_RUN = (
     facts.PlanDecided,
     facts.RunCancelled,
     facts.RunResumed,
+    facts.PauseRequested,
+    facts.RetryRequested,
+    facts.RunExpired,
+    facts.ConnectionHealth,
+    facts.AlarmRaised,
     facts.ApplyRefused,
     facts.ApplyFinished,
 )

@@ -7,11 +7,12 @@ log itself holds only the digest of the message they came in.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 from services.auditor.entries import AuditEntry
 from services.auditor.lookups import StoredEvent
 from shared.events import facts, queries
+from shared.events.documents import FailureNote
 
 UNKNOWN: Final = "nobody known"
 DECISIONS_MAX: Final = 50
@@ -71,23 +72,25 @@ def _decision(stored: StoredEvent) -> queries.DecisionView | None:
                 reason=approval.reason[:REASON_CHARACTERS_MAX],
             )
         case facts.RunCancelled.event_type:
-            cancelled = facts.RunCancelled.model_validate_json(stored.body)
-            return queries.DecisionView(
-                decision="cancel",
-                person=cancelled.actor or UNKNOWN,
-                at=_at(stored),
-                reason=cancelled.reason[:REASON_CHARACTERS_MAX],
-            )
+            return _asked("cancel", facts.RunCancelled.model_validate_json(stored.body), stored)
         case facts.RunResumed.event_type:
-            resumed = facts.RunResumed.model_validate_json(stored.body)
-            return queries.DecisionView(
-                decision="resume",
-                person=resumed.actor or UNKNOWN,
-                at=_at(stored),
-                reason=resumed.reason[:REASON_CHARACTERS_MAX],
-            )
+            return _asked("resume", facts.RunResumed.model_validate_json(stored.body), stored)
+        case facts.PauseRequested.event_type:
+            return _asked("pause", facts.PauseRequested.model_validate_json(stored.body), stored)
+        case facts.RetryRequested.event_type:
+            return _asked("retry", facts.RetryRequested.model_validate_json(stored.body), stored)
         case _:
             return None
+
+
+def _asked(
+    what: Literal["cancel", "resume", "pause", "retry"],
+    fact: facts.RunCancelled | facts.RunResumed | facts.PauseRequested | facts.RetryRequested,
+    stored: StoredEvent,
+) -> queries.DecisionView:
+    return queries.DecisionView(
+        decision=what, person=fact.actor or UNKNOWN, at=_at(stored), reason=fact.reason[:REASON_CHARACTERS_MAX]
+    )
 
 
 def _refusal(stored: StoredEvent) -> queries.RefusalView | None:
@@ -97,6 +100,18 @@ def _refusal(stored: StoredEvent) -> queries.RefusalView | None:
             what, person, note = refused.command, refused.actor, refused.refusal
         case facts.ApplyRefused.event_type:
             what, person, note = "apply", None, facts.ApplyRefused.model_validate_json(stored.body).refusal
+        case facts.RunExpired.event_type:
+            until = facts.RunExpired.model_validate_json(stored.body).expired_at
+            note = FailureNote(code="APV_EXPIRED", text=f"nobody decided upon the plan until {until}")
+            what, person = "plan", None
+        case facts.AlarmRaised.event_type:
+            alarm = facts.AlarmRaised.model_validate_json(stored.body)
+            what, person, note = f"with an alarm by the {alarm.service}", None, alarm.reason
+        case facts.ConnectionHealth.event_type:
+            health = facts.ConnectionHealth.model_validate_json(stored.body)
+            if health.reason is None or health.probes:
+                return None  # healthy again, or one more probe of what is told already
+            what, person, note = f"connection {health.connection}, now in quarantine", None, health.reason
         case _:
             return None
     return queries.RefusalView(what=what, person=person, at=_at(stored), code=note.code, text=note.text)

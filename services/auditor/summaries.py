@@ -32,13 +32,14 @@ _CLASSES = frozenset(str(value) for value in ChangeClass)
 _STATES = frozenset(str(value) for value in RunStatus)
 
 _FIELDS: dict[type[Event], tuple[str, ...]] = {
-    RunState: ("status", "connector", "connector_version", "release_digest", "mode", "target"),
+    RunState: ("status", "connector", "connector_version", "release_digest", "mode", "target", "retry_of"),
     ConnectorActive: ("connector",),
     DeclaredDeltas: ("connector",),
     commands.ReadSide: ("side", "entity"),
     commands.DiffPartition: ("partition",),
     commands.DraftPlan: (),
     commands.ApplyPlan: ("ordinal",),
+    commands.ExpirePlan: ("plan_digest", "expires_at"),
     facts.RunRequested: ("connector", "connector_version", "release_digest", "mode", "replay_of"),
     facts.CommandRefused: ("command",),
     facts.SnapshotRead: (
@@ -56,6 +57,11 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
     facts.PlanDecided: ("is_final",),
     facts.RunCancelled: (),
     facts.RunResumed: (),
+    facts.PauseRequested: (),
+    facts.RetryRequested: ("retry_of", "connector", "changes"),
+    facts.RunExpired: ("plan_digest", "expired_at"),
+    facts.ConnectionHealth: ("connection", "status", "since", "probes"),
+    facts.AlarmRaised: ("service",),
     facts.ApplyRefused: (),
     facts.ApplyStarted: ("target", "fencing_token", "plan_digest", "planned"),
     facts.ApplyPaused: (),
@@ -93,6 +99,8 @@ def actor_of(event: Event | None, headers: Mapping[str, str]) -> str | None:
             person = event.declaration.declared_by
         case facts.CommandRefused() | facts.RunCancelled() | facts.RunResumed() | facts.DeltaWithdrawn():
             person = event.actor
+        case facts.PauseRequested() | facts.RetryRequested():
+            person = event.actor
         case facts.PlanDecided():
             person = event.signed.approval.approver
         case _:
@@ -111,6 +119,10 @@ def _state(event: RunState) -> Summary:
 
 def _refused(event: facts.CommandRefused | facts.ApplyRefused) -> Summary:
     return {"code": _code(event.refusal)}
+
+
+def _reason(event: facts.ConnectionHealth | facts.AlarmRaised) -> Summary:
+    return {"code": _code(event.reason)}
 
 
 def _snapshot(event: facts.SnapshotRead) -> Summary:
@@ -190,6 +202,8 @@ _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     facts.PlanDrafted: _drafted,
     facts.PlanDecided: _decided,
     facts.ApplyRefused: _refused,
+    facts.ConnectionHealth: _reason,
+    facts.AlarmRaised: _reason,
     facts.ApplyPaused: _paused,
     facts.ApplyFinished: _finished,
     facts.OutcomeRecorded: _outcome,

@@ -48,7 +48,7 @@ async def run() -> None:
         answering(HistoryQuery, lambda question: history(question, context)),
         parallel=QUESTIONS_AT_ONCE,
     )
-    consumers = {"differ": PARTITIONS_AT_ONCE, "differ_outcomes": 1}
+    consumers = {"differ": PARTITIONS_AT_ONCE, "differ_outcomes": 1, "differ_expiry": 1}
     service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers=consumers)
     try:
         await service.run()

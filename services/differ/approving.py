@@ -1,4 +1,4 @@
-"""What becomes of a run when a person approves or rejects its plan.
+"""What becomes of a run when a person approves or rejects its plan, or nobody does in time.
 
 Pure. The approval itself is judged by `shared.policy.approval`; here stands where the run goes.
 """
@@ -11,7 +11,7 @@ from shared.clock import from_text, to_text
 from shared.errors import NeedsPerson
 from shared.events.commands import ApplyPlan, apply_plan_subject
 from shared.events.documents import FailureNote
-from shared.events.facts import PlanDecided
+from shared.events.facts import PlanDecided, RunExpired
 from shared.hashing.canonical import sha256_hex
 from shared.policy.approval import Identities, PlanFacts, SignedApproval, check_approval
 from shared.policy.guard import Level
@@ -39,8 +39,7 @@ def decide_plan(
         )
     facts, needed = facts_of(state), state.plan.approvals_needed
     if now > from_text(facts.expires_at):
-        note = FailureNote(code="APV_EXPIRED", text=f"the plan expired at {facts.expires_at}")
-        return Decision((state_message(state.moved(RunStatus.EXPIRED, at=to_text(now), failure=note)),))
+        return expired(state, at=to_text(now))
     earlier = [one.approval.approver for one in state.approvals]
     check_approval(signed, plan=facts, identities=identities, earlier=earlier, now=now)
     if approval.decision == "reject":
@@ -57,6 +56,24 @@ def decide_plan(
         about=state.run,
     )
     return _told(approved, signed, command, is_final=True)
+
+
+def expired(state: RunState, *, at: str) -> Decision:
+    """The run whose plan nobody decided upon in its time."""
+    assert state.plan is not None  # noqa: S101 - a run that waits for a person has a plan
+    note = FailureNote(code="APV_EXPIRED", text=f"nobody decided upon the plan until {state.plan.expires_at}")
+    fact = RunExpired(run=state.run, plan_digest=state.plan.plan_digest, expired_at=state.plan.expires_at)
+    return Decision(
+        (
+            state_message(state.moved(RunStatus.EXPIRED, at=at, failure=note)),
+            Message(
+                subject=f"evt.differ.run_expired.{state.run}",
+                event=fact,
+                message_id=f"{state.run}.expired",
+                about=state.run,
+            ),
+        )
+    )
 
 
 def facts_of(state: RunState) -> PlanFacts:

@@ -14,6 +14,7 @@ from services.differ.approving import decide_plan
 from services.differ.context import ATTEMPT_SIGNS, Context, connector_of, declared_in
 from services.differ.declaring import declare, withdraw
 from services.differ.drafting import drafted_plan, partition_diffed_subject, stored_plan
+from services.differ.expiry import expiry_command, on_expire_plan
 from services.differ.partitions import compare_partition
 from services.differ.planning import status_after, summary_of
 from services.differ.remembering import remember_apply
@@ -25,6 +26,7 @@ from shared.events.commands import (
     DeclareDelta,
     DiffPartition,
     DraftPlan,
+    ExpirePlan,
     WithdrawDelta,
     draft_plan_subject,
 )
@@ -36,7 +38,7 @@ from shared.policy.guard import Level
 from shared.run.declared import connector_of_declaration, declared_subject
 from shared.run.moves import Decision, Message, Move, move_run, state_message
 from shared.run.state import RunState
-from shared.run.states import RunStatus
+from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
 from shared.telemetry.memory import memory_peak_mb
 
 __all__ = ["REQUESTS", "ROUTES", "Context"]
@@ -146,7 +148,8 @@ def plan_is_drafted(state: RunState, plan: Plan, *, at: str, seconds: float) -> 
         message_id=f"{state.run}.drafted",
         about=state.run,
     )
-    return Decision((state_message(moved), told))
+    clock = (expiry_command(state.run, summary),) if status in WAITING_FOR_A_PERSON else ()
+    return Decision((state_message(moved), told, *clock))
 
 
 # --- decisions of people --------------------------------------------------------------------------------------------
@@ -186,18 +189,21 @@ async def on_reject_run(command: DecideRun, actor: Actor, context: Context) -> A
 
 async def on_apply_finished(fact: ApplyFinished, context: Context) -> Move | None:
     """Keep commitments to what the run wrote, and its row counts, for the next comparison."""
-    plan = await stored_plan(fact.run, context)
+    state = await context.committer.run_state(fact.run)
+    plan = await stored_plan(state.plan_run, context)
     if plan is None:
         return None
-    state = await context.committer.run_state(fact.run)
     await remember_apply(fact, state, plan, context)
-    await accept_rows(state, plan, context)
+    # The rows of a retry are those that the run it retries was planned from, and were accepted with it.
+    if state.retry_of is None:
+        await accept_rows(state, plan, context)
     return None
 
 
 ROUTES: tuple[Route[Context], ...] = (
     Route(event=DiffPartition, handler=on_diff_partition),
     Route(event=DraftPlan, handler=on_draft_plan),
+    Route(event=ExpirePlan, handler=on_expire_plan),
     Route(event=ApplyFinished, handler=on_apply_finished),
 )
 

@@ -62,7 +62,9 @@ class Applied:
     written: Sequence[Written]
     deferred: Sequence[Deferral]
     by_class: Mapping[str, Mapping[str, int]]
-    """Changes that took effect, by entity and class."""
+    """Changes that took effect, by entity and class; of a retry, all that took effect of its plan so far."""
+    plan_run: str | None = None
+    """The run whose plan a retry carried on with; the numbers are kept with that one. None: the run's own."""
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,9 @@ async def close_run(connection: AsyncConnection, applied: Applied) -> None:
         values: dict[str, Any] = {"status": applied.status, "applied": json.dumps(counts)}
         if counts:
             values |= {"applied_at": to_text(applied.at), "is_accepted": True}
+        planned_as = applied.plan_run or applied.run
         await connection.execute(
-            update(_RUNS).where(_RUNS.c.run == applied.run, _RUNS.c.entity == entity).values(**values)
+            update(_RUNS).where(_RUNS.c.run == planned_as, _RUNS.c.entity == entity).values(**values)
         )
         if counts:
             scope = Scope(connector=applied.connector, target=applied.target, entity=entity)

@@ -18,7 +18,7 @@ from services.differ.tally import Tally, cohorts_of, declared_fields_of, declare
 from shared.clock import to_text
 from shared.contract.connector import Connector
 from shared.contract.model import ConnectorDefinition, EntityContract
-from shared.contract.ordering import ranks
+from shared.contract.ordering import needs, ranks
 from shared.events.documents import FailureNote
 from shared.events.facts import PartitionDiffed, SnapshotRead
 from shared.plan.change import Aside
@@ -165,7 +165,10 @@ def plan_of(draft: Draft) -> Plan:
         # The oldest of several readings counts: what happened after it was not seen.
         target_serial=min(fact.target_serial for fact in targets),
         target_read_at=min(fact.started_at for fact in targets),
-        entities=tuple(_entity_plan(name, contract) for name, contract in definition.entities.items()),
+        entities=tuple(
+            _entity_plan(name, contract, waits_for=needs(definition)[name])
+            for name, contract in definition.entities.items()
+        ),
         certificates=tuple(
             certificate
             for entity in sorted(draft.entities, key=lambda entity: entity.entity)
@@ -194,7 +197,7 @@ def plan_of(draft: Draft) -> Plan:
     )
 
 
-def _entity_plan(name: str, contract: EntityContract) -> EntityPlan:
+def _entity_plan(name: str, contract: EntityContract, *, waits_for: tuple[str, ...]) -> EntityPlan:
     return EntityPlan(
         entity=name,
         compared_fields=tuple(contract.fields),
@@ -202,6 +205,8 @@ def _entity_plan(name: str, contract: EntityContract) -> EntityPlan:
         personal_fields=tuple(
             field for field, one in contract.fields.items() if one.pii != "none" and field != contract.key
         ),
+        needs=waits_for,
+        read_back=contract.read_back,
     )
 
 

@@ -17,12 +17,13 @@ from services.differ.pages import read_pages
 from shared.bus.reading import read_all
 from shared.clock import from_text
 from shared.contract.ordering import clause_digests
-from shared.errors import AetherError
+from shared.errors import AetherError, StopRun
 from shared.events.envelope import decode
 from shared.events.facts import ApplyFinished, OutcomeRecorded, outcomes_filter
 from shared.hashing.commitment import committer
 from shared.plan.change import Change, ChangeClass
 from shared.plan.document import Plan
+from shared.run.retries import RETRIES_MAX
 from shared.run.state import RunState
 
 Clauses = Mapping[str, Mapping[str, str]]
@@ -35,6 +36,7 @@ _GONE = frozenset({ChangeClass.DELETE, ChangeClass.MEMBER_REMOVE})
 async def remember_apply(fact: ApplyFinished, state: RunState, plan: Plan, context: Context) -> None:
     """Keep what the run wrote, as commitments; told again it changes nothing."""
     results = await _results(context.js, fact.run)
+    applied_before = await _applied_before(state, context)
     clauses = _clauses_of(plan, context)
     written: list[Written] = []
     deferred: list[Deferral] = []
@@ -42,12 +44,13 @@ async def remember_apply(fact: ApplyFinished, state: RunState, plan: Plan, conte
     for reference in plan.pages:
         if reference.changes == 0:
             continue
-        for page in await read_pages(context.js, [reference], run=fact.run):
+        for page in await read_pages(context.js, [reference], run=plan.header.run):
             written += written_of(page.changes, results, clauses)
             deferred += deferred_of(page.changes, results)
             for change in page.changes:
                 outcome = results.get(change.change_id)
-                if outcome is not None and outcome.result == "applied":
+                is_applied = outcome is not None and outcome.result == "applied"
+                if is_applied or change.change_id in applied_before:
                     counts[change.entity][change.change_class.value] += 1
     await context.ledger.remember_applied(
         Applied(
@@ -60,6 +63,7 @@ async def remember_apply(fact: ApplyFinished, state: RunState, plan: Plan, conte
             written=written,
             deferred=deferred,
             by_class=counts,
+            plan_run=state.plan_run,
         )
     )
 
@@ -104,6 +108,22 @@ def _clauses_of(plan: Plan, context: Context) -> Clauses:
     except AetherError:
         return {}
     return {entity: clause_digests(connector, entity) for entity in connector.definition.entities}
+
+
+async def _applied_before(state: RunState, context: Context) -> set[str]:
+    """What took effect of the plan in the runs that this one is a retry of; nothing for a run of its own plan."""
+    found: set[str] = set()
+    for _ in range(RETRIES_MAX):
+        if state.retry_of is None:
+            return found
+        state = await context.committer.run_state(state.retry_of)
+        results = await _results(context.js, state.run)
+        found |= {change_id for change_id, outcome in results.items() if outcome.result == "applied"}
+    raise StopRun(
+        "SYS_HANDLER_FAILED",
+        f"run {state.run} stands behind more than {RETRIES_MAX} retries of one plan; run the connector anew",
+        run=state.run,
+    )
 
 
 async def _results(js: JetStreamContext, run: str) -> Mapping[str, OutcomeRecorded]:

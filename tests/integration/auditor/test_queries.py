@@ -186,3 +186,61 @@ async def test_a_run_is_shown_with_what_was_read_and_refused(house: House) -> No
     assert [view.run for view in newest.runs] == [other]
     none = queries.RunsAnswer.model_validate_json(await house.ask(auditor, "runs", '{"connector":"other"}'))
     assert none.runs == ()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_retry_is_shown_sealed_and_verified_over_the_changes_that_it_tries_again(house: House) -> None:
+    run, retry = new_run(), new_run()
+    pages = [page_of(run, 1, tuple(change(number) for number in range(5)))]
+    aside = Excluded(change_id=change(4).change_id, code="GRD_LIMIT")
+    await publish_plan(house, run, plan_of(run, pages, excluded=(aside,)), pages)
+    auditor = await house.auditor()
+    first = NineCounts(planned=5, applied=2, failed=1, quarantined=2)
+    await conclude(house, run, 0, "applied", None)
+    await conclude(house, run, 1, "failed", "APL_UNREACHABLE")
+    await conclude(house, run, 2, "quarantined", "APL_REFUSED_RECORD")
+    await conclude(house, run, 3, "applied", None)
+    await conclude(house, run, 4, "quarantined", "GRD_LIMIT")
+    await house.say_state(run_state(run, RunStatus.PARTIAL, changes=5, counts=first))
+    began = run_state(retry, RunStatus.APPLYING, changes=2).model_copy(update={"retry_of": run, "retry_plan_of": run})
+    await house.say_state(began)
+    await conclude(house, retry, 1, "applied", None)
+    await house.until_recorded()
+    answer = await ask_plan(house, auditor, retry)
+    assert (answer.total, answer.excluded) == (2, 0)
+    assert [(view.key, view.result) for view in answer.changes] == [("1001", "applied"), ("1002", None)]
+    shown = queries.RunAnswer.model_validate_json(await house.ask(auditor, "run", f'{{"run":"{retry}"}}')).run
+    assert shown is not None
+    assert (shown.retry_of, shown.counts) == (run, NineCounts(planned=2, applied=1, not_attempted=1))
+    await conclude(house, retry, 2, "applied", None)
+    done = NineCounts(planned=2, applied=2)
+    await house.say_state(began.model_copy(update={"status": RunStatus.SUCCEEDED, "counts": done}))
+    await house.until_recorded()
+    assert (await house.until_sealed(auditor, retry)).counts == done
+    assert (await ask_plan(house, auditor, run)).total == 5
+    sealed = queries.RunAnswer.model_validate_json(await house.ask(auditor, "run", f'{{"run":"{retry}"}}')).summary
+    assert sealed is not None
+    assert (sealed["counts"]["planned"], sealed["status"]) == (2, "succeeded")
+    assert (await house.verified(auditor)).is_valid
+    entries = queries.EntriesAnswer.model_validate_json(await house.ask(auditor, "entries")).entries
+    assert [one for one in entries if one["type"] == facts.RecordMismatch.event_type and one["run"] == retry] == []
+
+
+async def conclude(house: House, run: str, number: int, result: facts.Result, code: str | None) -> None:
+    change_id = change(number).change_id
+    outcome = facts.OutcomeRecorded(run=run, change_id=change_id, fencing_token=1, result=result, code=code)
+    await house.say(outcome, facts.change_subject(run, change_id), run, service="applier")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_connections_in_quarantine_are_told_with_since_when_and_why(house: House) -> None:
+    auditor = await house.auditor()
+    note = FailureNote(code="APL_AUTH", text="401")
+    sick = facts.ConnectionHealth(connection="mended", status="quarantined", since="s1", reason=note, run=None)
+    well = facts.ConnectionHealth(connection="mended", status="healthy", since="s2", reason=None, run=None)
+    ill = sick.model_copy(update={"connection": "titan", "probes": 3})
+    for health in (sick, ill, well):
+        subject = facts.connection_health_subject(health.connection)
+        await house.say(health, subject, health.connection, service="applier")
+    found = queries.HealthAnswer.model_validate_json(await house.ask(auditor, "health")).quarantined
+    assert [(one.connection, one.since, one.reason, one.probes) for one in found] == [("titan", "s1", note, 3)]

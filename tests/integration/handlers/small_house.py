@@ -10,14 +10,13 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-import polars as pl
 from nats.js import JetStreamContext
 
 import services.applier.handlers as applier
@@ -33,7 +32,7 @@ from shared.clock import SystemClock, to_text
 from shared.contract.catalog import Connectors
 from shared.contract.loading import load_connector
 from shared.contract.releases import publish
-from shared.errors import NeedsPerson, TryLater
+from shared.errors import NeedsPerson, RecordRefused, TryLater
 from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
 from shared.events.model import Document
 from shared.events.stored import Stored
@@ -42,59 +41,18 @@ from shared.plan.document import Plan, PlanPage, header_subject, pages_filter
 from shared.policy.approval import Approval
 from shared.ports.connections import Connection, Connections
 from shared.ports.registry import Registry
-from shared.ports.system import Column, Finding, Source, Target
+from shared.ports.system import Source, Target
 from shared.ports.wire import Wire
 from shared.run.state import RunState
+from tests.integration.handlers.small_systems import DEFINITION, HouseTarget, LateClock, PeopleSource
 from tests.support.bus import BusUnderTest
-from tests.unit.applier.fake_target import ANY, FakeTarget, Fault, FrameReading
+from tests.unit.applier.fake_target import ANY, Fault
 from tests.unit.differ.frames import SmallWire
 from tests.unit.plan.plan_builder import ENTITY, IDENTITIES, MASTER, record, signed
 
 CLOCK, IDS = SystemClock(), RandomIds()
 STREAMS = {"CORE": "auditor", "LEDGER": "auditor", "PLAN": "auditor", "SNAP": "differ"}
 """Streams and a user who may read them."""
-DEFINITION = """
-schema_version: 1
-name: {name}
-version: 1.0.0
-title: People to a small target
-lifecycle: active
-target: {{system: small_system, connection: {target}}}
-sources:
-  person: {{system: people_system, connection: people, entity: people}}
-entities:
-  contacts:
-    from: {{source: person}}
-    key: external_id
-    correlate: [email]
-    fields:
-      external_id: {{from: [person.id], required: true, pii: identifier}}
-      first_name: {{from: [person.first], required: true, pii: name}}
-      email: {{from: [person.email], is_rename: true, pii: contact}}
-      role: {{from: [person.role], is_role: true}}
-      active: {{constant: true, format: boolean}}
-    removal: {{ladder: suspend, suspended: {{active: false}}}}
-partitions: 2
-"""
-
-
-class PeopleSource:
-    """People as rows."""
-
-    def __init__(self, rows: Sequence[dict[str, str | None]]) -> None:
-        self._frame = pl.DataFrame(list(rows), schema=dict.fromkeys(("id", "first", "email", "role"), pl.String))
-
-    def columns(self, entity: str) -> Sequence[Column]:
-        return [Column(name, "text") for name in self._frame.columns]
-
-    def read(self, entity: str) -> FrameReading:
-        return FrameReading(self._frame, self._frame.height)
-
-    async def check(self) -> Sequence[Finding]:
-        return []
-
-    async def close(self) -> None:
-        return
 
 
 class SmallRegistry(Registry):
@@ -181,8 +139,9 @@ class SmallHouse:
     target_name: str
     ledger_url: str
     people: list[dict[str, str | None]] = field(default_factory=list)
-    target: FakeTarget = field(default_factory=FakeTarget)
+    target: HouseTarget = field(default_factory=HouseTarget)
     target_cannot_open: Exception | None = None
+    clock: LateClock = field(default_factory=LateClock)
     lease_seconds: int = 2
     ledgers: list[Ledger] = field(default_factory=list)
     readers: dict[str, JetStreamContext] = field(default_factory=dict)
@@ -207,6 +166,14 @@ class SmallHouse:
         made.publish()
         made.readers = {stream: await bus.js_as(user) for stream, user in STREAMS.items()}
         return made
+
+    def share_target_of(self, other: SmallHouse) -> None:
+        """Have this connector write to the target of another one."""
+        definition = self.folder / self.connector / "connector.yaml"
+        text = definition.read_text(encoding="utf-8").replace(self.target_name, other.target_name)
+        definition.write_text(text, encoding="utf-8")
+        self.target, self.target_name = other.target, other.target_name
+        self.publish()
 
     @property
     def scope(self) -> Scope:
@@ -255,8 +222,8 @@ class SmallHouse:
     async def replica(self, service: Service) -> Replica:
         """A fresh process of a service: it remembers nothing of any other."""
         js = await self.bus.js_as(service)
-        committer = Committer(js, service=service, clock=CLOCK)
-        plain: dict[str, Any] = {"js": js, "committer": committer, "registry": SmallRegistry(self), "clock": CLOCK}
+        committer = Committer(js, service=service, clock=self.clock)
+        plain: dict[str, Any] = {"js": js, "committer": committer, "registry": SmallRegistry(self), "clock": self.clock}
         connections = Connections(
             connections={
                 name: Connection(name=name, system=system, environment="staging")
@@ -299,7 +266,7 @@ class SmallHouse:
             requests=module.REQUESTS,
             context=context,
             committer=committer,
-            clock=CLOCK,
+            clock=self.clock,
             ids=IDS,
         )
         return Replica(service, js, context, dispatcher)
@@ -362,14 +329,39 @@ class SmallHouse:
         await self.apply()
 
     async def to_paused(self) -> None:
-        """A run whose first write met an expired credential; it and those not sent yet have no outcome."""
+        """A run whose first write met a wrong setting; it and those not sent yet have no outcome."""
         await self.to_approved()
-        self.target.faults[ANY].append(Fault(NeedsPerson("APL_AUTH", "the credential has expired")))
+        self.target.faults[ANY].append(Fault(NeedsPerson("APL_CONFIG", "the address is wrong")))
         await self.apply()
         state = await self.state()
         assert state.status == "paused"
         assert state.counts is not None
         assert min(state.counts.applied, state.counts.unknown) > 0
+
+    async def to_resumed(self) -> None:
+        """A run that was paused, goes on, and that no applier has taken up yet."""
+        await self.to_paused()
+        reply = await (await self.replica("applier")).ask("aether.run.resume", NameRun(run=self.run), who="otto")
+        assert reply.status == "applying", reply
+
+    async def to_partial(self, refused: int = 1) -> None:
+        """A run that has ended with records which the target refused."""
+        await self.to_approved()
+        no = RecordRefused("APL_REFUSED_RECORD", "the target wants another value")
+        self.target.faults[ANY].extend(Fault(no) for _ in range(refused))
+        await self.apply()
+        state = await self.state()
+        assert state.status == "partial"
+        assert state.counts is not None
+        assert state.counts.quarantined == refused
+
+    async def retry(self, *, who: str = "otto") -> Reply:
+        """Ask that what failed be tried again; the new run is the present one when it is admitted."""
+        body = NameRun(run=self.run, reason="mended")
+        reply = await (await self.replica("applier")).ask("aether.run.retry", body, who=who)
+        if reply.is_accepted and reply.run is not None:
+            self.run = reply.run
+        return reply
 
     async def to_ended_by_cancel(self) -> None:
         """A person ends the run, and the applier does its part."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from nats.js import JetStreamContext
 
 import services.applier.handlers as applier
-from services.applier.outcomes import RunLedger
+from services.applier.journal import Journal
 from shared.bus.connect import client_of, leave
 from shared.bus.delivery import Permanent
 from shared.bus.lease import acquire, plant_fence
@@ -29,6 +30,9 @@ async def _kill(replica: Replica, applying: asyncio.Task[None]) -> None:
     """End an applier as a crash would: from now on nothing of it reaches the bus, not even the end of its lease."""
     await leave(client_of(replica.js))
     applying.cancel()
+    for task in asyncio.all_tasks():
+        if task.get_name().startswith("journal "):
+            task.cancel()  # it would go on trying to reach the bus for as long as a live program should
     with suppress(asyncio.CancelledError, Exception):
         await applying
 
@@ -105,16 +109,17 @@ async def test_late_outcome_of_a_former_holder_is_refused_by_the_fence(house: Sm
     subject = f"lease.target.{house.target_name}"
     grant = await acquire(former.js, subject=subject, holder="former", ttl_seconds=1, ids=IDS)
     fence = await plant_fence(former.js, former.context.committer, target=house.target_name, token=grant.token)
-    ledger = RunLedger(former.js, former.context.committer, run=house.run, token=grant.token, fence=fence)
+    journal = Journal(former.js, former.context.committer, run=house.run, token=grant.token, fence=fence)
     await house.apply()
     told = await house.picture()
     change_id = next(iter(house.effects()))
     with pytest.raises(Conflict):
-        await ledger.conclude(
-            [OutcomeRecorded(run=house.run, change_id=change_id, fencing_token=grant.token, result="failed")]
+        await journal.conclude(
+            OutcomeRecorded(run=house.run, change_id=change_id, fencing_token=grant.token, result="failed")
         )
+    another = Journal(former.js, former.context.committer, run=house.run, token=grant.token, fence=fence)
     with pytest.raises(Conflict):
-        await ledger.intend({"0" * 64: 1})
+        await another.intend("0" * 64, 1)
     assert await house.picture() == told
 
 
@@ -125,6 +130,30 @@ async def test_two_appliers_at_once_write_each_change_once(house: SmallHouse) ->
     await asyncio.gather(*(replica.deliver_until_taken(command) for replica in replicas))
     assert (await house.state()).status is RunStatus.SUCCEEDED
     _exactly_once(house)
+
+
+async def test_two_connectors_on_one_target_write_one_after_the_other(house: SmallHouse, tmp_path: Path) -> None:
+    """The second waits for the lease; what it planned is stale by then, for the target has moved."""
+    (tmp_path / "second").mkdir()
+    second = await SmallHouse.made(house.bus, tmp_path / "second")
+    try:
+        second.share_target_of(house)
+        await second.to_approved()
+        await house.to_approved()
+        awake = asyncio.Event()
+        async with _hanging(house, Fault(hangs_until=awake), 1) as (_, applying):
+            with pytest.raises(TryLater) as busy:
+                await (await second.replica("applier")).deliver(await second.command(f"cmd.apply.{second.run}"))
+            assert busy.value.code == "APL_TARGET_BUSY"
+            assert (await second.state()).status is RunStatus.APPROVED
+            awake.set()
+            await applying
+        assert (await house.state()).status is RunStatus.SUCCEEDED
+        await second.apply()
+        assert (await second.state()).status is RunStatus.STALE
+        _exactly_once(house)
+    finally:
+        await second.close()
 
 
 async def test_run_cancelled_in_the_moment_of_its_start_writes_nothing(

@@ -19,7 +19,8 @@ from shared.plan.index import plan_digest_from_index
 from shared.policy.figures import EntityFigures
 from shared.policy.guard import Level
 from shared.run.states import RunStatus
-from tests.integration.handlers.small_house import PeopleSource, SmallHouse
+from tests.integration.handlers.small_house import SmallHouse
+from tests.integration.handlers.small_systems import PeopleSource
 from tests.unit.applier.fake_target import FrameReading
 from tests.unit.plan.plan_builder import ENTITY
 

@@ -12,7 +12,8 @@ import services.applier.handlers as applier
 from shared.bus.connect import client_of, leave
 from shared.bus.delivery import Permanent
 from shared.bus.lease import LeaseHold
-from shared.bus.reading import StreamUnavailable
+from shared.bus.publishing import Outgoing, publish_one
+from shared.bus.reading import StreamUnavailable, last
 from shared.errors import NeedsPerson, TryLater
 from shared.events.commands import NameRun
 from shared.events.stored import Stored
@@ -45,7 +46,7 @@ async def _resumed(house: SmallHouse) -> None:
 
 async def test_unknown_outcomes_are_looked_up_before_a_paused_run_ends(house: SmallHouse) -> None:
     await house.to_approved()
-    lost = Fault(NeedsPerson("APL_AUTH", "the answer was a login page"), is_done=True)
+    lost = Fault(NeedsPerson("APL_CONFIG", "the answer was a login page"), is_done=True)
     house.target.faults[ANY].append(lost)
     await house.apply()
     assert (await _counts(house)).unknown > 0
@@ -64,7 +65,7 @@ async def test_unknown_outcomes_are_looked_up_before_a_paused_run_ends(house: Sm
 
 async def test_paused_run_without_effects_ends_cancelled(house: SmallHouse) -> None:
     await house.to_approved()
-    house.target.faults[ANY].extend(Fault(NeedsPerson("APL_AUTH", "expired")) for _ in range(6))
+    house.target.faults[ANY].extend(Fault(NeedsPerson("APL_CONFIG", "expired")) for _ in range(6))
     await house.apply()
     await (await house.replica("applier")).deliver(await _cancelled(house))
     assert (await house.state()).status is RunStatus.CANCELLED
@@ -104,7 +105,7 @@ async def test_paused_run_whose_target_cannot_be_opened_stays_paused(house: Smal
 async def test_run_refused_after_its_start_can_be_ended_when_nothing_is_unknown(house: SmallHouse) -> None:
     """The credential is gone for good: the run was counted by its ledger, and needs neither plan nor target to end."""
     await house.to_approved()
-    house.target.fetch_faults.append(NeedsPerson("APL_AUTH", "expired"))  # paused before its first intent
+    house.target.fetch_faults.append(NeedsPerson("APL_CONFIG", "expired"))  # paused before its first intent
     await house.apply()
     house.target_cannot_open = NeedsPerson("SYS_SECRET", "the token cannot be read")
     await _resumed(house)
@@ -120,14 +121,14 @@ async def test_run_that_nobody_counted_is_not_ended_over_unknown_outcomes(
     """A defect pauses without counting; the counts of an earlier pause would not hold any more."""
     await house.to_approved()
     if is_resumed:
-        house.target.fetch_faults.append(NeedsPerson("APL_AUTH", "expired"))  # paused before its first intent
+        house.target.fetch_faults.append(NeedsPerson("APL_CONFIG", "expired"))  # paused before its first intent
         await house.apply()
         assert (await _counts(house)).unknown == 0
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    house.target.faults[ANY].append(Fault(NeedsPerson("APL_AUTH", "expired"), is_done=True))
+    house.target.faults[ANY].append(Fault(NeedsPerson("APL_CONFIG", "expired"), is_done=True))
     with monkeypatch.context() as patched:
         patched.setattr(applier, "counts_of", broken)
         with pytest.raises(Permanent):
@@ -189,7 +190,7 @@ async def test_applier_killed_between_the_last_look_and_the_end_is_followed_by_o
 ) -> None:
     """All six took effect, the last without an answer; the first attempt to end found out and died."""
     await house.to_approved()
-    lost = Fault(NeedsPerson("APL_AUTH", "the answer was a login page"), is_done=True)
+    lost = Fault(NeedsPerson("APL_CONFIG", "the answer was a login page"), is_done=True)
     house.target.faults[ANY].extend([*(Fault() for _ in range(5)), lost])
     await house.apply()
     assert await _counts(house) == NineCounts(planned=6, applied=5, unknown=1)
@@ -233,7 +234,7 @@ async def test_run_that_pauses_in_the_moment_it_is_cancelled_is_ended(house: Sma
     await house.to_approved()
     awake = asyncio.Event()
     house.target.faults[ANY].extend(
-        Fault(NeedsPerson("APL_AUTH", "expired"), is_done=True, hangs_until=awake) for _ in range(6)
+        Fault(NeedsPerson("APL_CONFIG", "expired"), is_done=True, hangs_until=awake) for _ in range(6)
     )
     applying = asyncio.create_task(house.apply())
     await until(lambda: len(house.target.sent) >= 4)
@@ -247,3 +248,28 @@ async def test_run_that_pauses_in_the_moment_it_is_cancelled_is_ended(house: Sma
     assert state.status is RunStatus.PARTIAL
     counts = await _counts(house)
     assert (counts.applied, counts.unknown) == (len(house.effects()), 0)
+
+
+async def test_run_whose_plan_is_gone_stays_paused_and_says_why(house: SmallHouse) -> None:
+    """Nobody can look its unknown outcomes up, and it may not end over them: a person must be told."""
+    await house.to_paused()
+    counts, sent = await _counts(house), list(house.target.sent)
+    await _forge_a_page(house)
+    message = await _cancelled(house)
+    replica = await house.replica("applier")
+    await replica.deliver(message)
+    state = await house.state()
+    assert (state.status, state.counts, house.target.sent) == (RunStatus.PAUSED, counts, sent)
+    assert state.failure is not None
+    assert state.failure.code == "APL_PLAN_ALTERED"
+    await replica.deliver(message)
+    assert await house.state() == state
+    assert (await house.picture()).messages["evt.applier.apply_refused.RUN"] == 1
+
+
+async def _forge_a_page(house: SmallHouse) -> None:
+    differ, page = await house.replica("differ"), (await house.plan()).pages[0]
+    stored = await last(differ.js, "PLAN", page.subject)
+    assert stored is not None
+    headers = {name: value for name, value in stored.headers.items() if not name.startswith("Nats-")}
+    await publish_one(differ.js, Outgoing(page.subject, stored.data + b" ", f"forged-{house.run}", headers))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 
 from services.applier.handlers import on_apply_plan, on_run_cancelled
+from services.differ.expiry import on_expire_plan
 from services.differ.handlers import on_apply_finished, on_diff_partition, on_draft_plan
 from services.extractor.handlers import on_read_side
 from shared.bus.dispatch import Route
@@ -23,7 +25,8 @@ from shared.events.facts import ApplyFinished
 from shared.plan.document import Plan, header_subject
 from shared.ports.system import Receipt
 from shared.run.states import RunStatus
-from tests.integration.handlers.small_house import ROUTES, PeopleSource, Picture, SmallHouse
+from tests.integration.handlers.small_house import ROUTES, Picture, SmallHouse
+from tests.integration.handlers.small_systems import PeopleSource
 from tests.support.bus import BusUnderTest
 
 
@@ -63,6 +66,11 @@ async def _asked_to_end(house: SmallHouse) -> None:
     assert (await house.cancel()).status == "paused"
 
 
+async def _grown_old(house: SmallHouse) -> None:
+    await house.to_drafted()
+    house.clock.ahead = timedelta(hours=25)
+
+
 async def _ended_while_applying(house: SmallHouse) -> None:
     """The applier at work ends the run; the fact that it was cancelled is delivered when all is over."""
     await house.to_approved()
@@ -81,6 +89,7 @@ CASES: dict[Any, Case] = {
     on_read_side: Case(_requested, "cmd.extract.RUN.source.contacts", RunStatus.DIFFING),
     on_diff_partition: Case(_read, "cmd.diff.RUN.1", RunStatus.GUARDING),
     on_draft_plan: Case(_compared, "cmd.plan.RUN", RunStatus.AWAITING_APPROVAL),
+    on_expire_plan: Case(_grown_old, "cmd.expire.RUN", RunStatus.EXPIRED),
     on_apply_plan: Case(SmallHouse.to_approved, "cmd.apply.RUN", RunStatus.SUCCEEDED),
     on_run_cancelled: Case(
         _asked_to_end, "evt.extractor.run_cancelled.RUN", RunStatus.PARTIAL, to_end=_ended_while_applying

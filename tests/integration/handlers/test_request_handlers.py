@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.applier.handlers import on_resume_run
+from services.applier.commands import on_pause_run, on_resume_run, on_retry_run
 from services.differ.handlers import on_approve_run, on_declare_delta, on_reject_run, on_withdraw_delta
 from services.extractor.handlers import on_cancel_run, on_request_run
 from shared.bus.dispatch import RequestRoute
@@ -82,6 +82,8 @@ CASES: dict[Any, Case] = {
     on_cancel_run: Case(_admitted, _name, "otto", "cancelled", "APV_WRONG_STATE"),
     on_approve_run: Case(SmallHouse.to_drafted, lambda h: h.decision("anna"), "anna", "approved", "APV_WRONG_STATE"),
     on_reject_run: Case(SmallHouse.to_drafted, _rejection, "anna", "rejected", "APV_WRONG_STATE"),
+    on_pause_run: Case(SmallHouse.to_resumed, _name, "otto", "applying", "APV_WRONG_STATE"),
+    on_retry_run: Case(SmallHouse.to_partial, _name, "otto", "approved", "APV_OVERLAP"),
     on_resume_run: Case(SmallHouse.to_paused, _name, "otto", "applying", "APV_WRONG_STATE"),
     on_declare_delta: Case(_admitted, _declaration, "otto", None, "APV_MALFORMED"),
     on_withdraw_delta: Case(_declared, _withdrawal, "otto", None, "APV_MALFORMED"),
@@ -124,8 +126,12 @@ async def test_command_sent_twice_acts_once(
 
 @pytest.mark.parametrize(
     ("service", "route"),
-    # A request after the end is the next run; that is for the next test.
-    [(service, route) for service, route in REQUESTS if route.handler not in (on_request_run, *ABOUT_NO_RUN)],
+    # A request after the end is the next run, which is for the next test; a retry is only for after the end.
+    [
+        (service, route)
+        for service, route in REQUESTS
+        if route.handler not in (on_request_run, on_retry_run, *ABOUT_NO_RUN)
+    ],
 )
 async def test_command_that_comes_after_the_end_is_refused_and_recorded(
     house: SmallHouse, service: str, route: RequestRoute[Any]
@@ -184,6 +190,15 @@ async def test_requests_at_the_same_moment_admit_one_run(house: SmallHouse) -> N
     replies = await asyncio.gather(*(house.request() for _ in range(6)))
     assert sum(reply.is_accepted for reply in replies) == 1
     assert {reply.refusal.code for reply in replies if reply.refusal is not None} == {"APV_OVERLAP"}
+
+
+async def test_apply_is_refused_while_another_of_the_connector_is_under_way(house: SmallHouse) -> None:
+    await house.to_resumed()
+    applying = house.run
+    for mode in ("apply", "dry-run"):
+        reply = await house.request(mode)
+        assert reply.refusal is not None
+        assert (reply.refusal.code, applying in reply.refusal.text) == ("APV_OVERLAP", True)
 
 
 async def test_two_approvals_at_the_same_moment_start_one_apply(house: SmallHouse) -> None:

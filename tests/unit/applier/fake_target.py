@@ -68,6 +68,7 @@ class FakeTarget:
     rows_missing: int = 0
     """Rows that a reading leaves out while the count speaks of them."""
     closed: int = 0
+    _deleted: int = 0
 
     def columns(self, entity: str) -> Sequence[Column]:
         return [Column("target_id", "text"), *(Column(n, "boolean" if n == "active" else "text") for n in FIELDS)]
@@ -116,7 +117,8 @@ class FakeTarget:
         if write.method == "POST":
             if any(one["external_id"] == body["external_id"] for one in self.records.values()):
                 raise TargetMoved("APL_CONFLICT", "the record exists already")
-            target_id = f"new-{len(self.records)}"
+            # Ids are never used again, also after a delete.
+            target_id = f"new-{len(self.records) + self._deleted}"
             if is_kept:
                 self.records[target_id] = {"target_id": target_id, **dict.fromkeys(FIELDS), **body}
         elif target_id not in self.records:
@@ -125,6 +127,7 @@ class FakeTarget:
             pass
         elif write.method == "DELETE":
             del self.records[target_id]
+            self._deleted += 1
         else:
             self.records[target_id] = {**self.records[target_id], **body}
         self.journal.append((change_id, write.method, write.path))

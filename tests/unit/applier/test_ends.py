@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from services.applier.apply import ASKED_TO_END, Stop
+from services.applier.commands import resume
+from services.applier.ending import final_status, finished, paused, refuse
 from services.applier.examination import PlanIsStale
-from services.applier.handlers import final_status, finished, may_be_worked_on, paused, refuse, resume
+from services.applier.handlers import may_be_worked_on
 from services.applier.outcomes import Known
 from shared.errors import AetherError, NeedsPerson, StopRun
 from shared.events.commands import ApplyPlan

@@ -54,6 +54,10 @@ def test_every_decision_is_told_with_who_when_and_why_oldest_first() -> None:
             _decided("reject", approver="berta"),
             facts.RunResumed(run=RUN, actor="otto", reason="credential renewed"),
             facts.RunCancelled(run=RUN, actor="otto", reason="wrong night"),
+            facts.PauseRequested(run=RUN, actor="olga", reason="office hours"),
+            facts.RetryRequested(
+                run=RUN, retry_of="20260130T080000-4k7zq2", connector="c", actor="olga", reason="mended", changes=2
+            ),
         )
     )
     assert [(view.decision, view.person, view.is_override, view.reason) for view in views] == [
@@ -61,13 +65,35 @@ def test_every_decision_is_told_with_who_when_and_why_oldest_first() -> None:
         ("reject", "berta", False, "berta says reject"),
         ("resume", "otto", False, "credential renewed"),
         ("cancel", "otto", False, "wrong night"),
+        ("pause", "olga", False, "office hours"),
+        ("retry", "olga", False, "mended"),
     ]
-    assert [view.at for view in views] == [f"2026-01-31T08:0{minute}:00.000Z" for minute in range(1, 5)]
+    assert [view.at for view in views] == [f"2026-01-31T08:0{minute}:00.000Z" for minute in range(1, 7)]
+
+
+def test_alarm_expiry_and_quarantine_are_told_among_the_refusals_and_a_probe_is_not() -> None:
+    note = FailureNote(code="APL_AUTH", text="401")
+    sick = facts.ConnectionHealth(connection="titan", status="quarantined", since="s", reason=note, run=RUN)
+    forged = FailureNote(code="APL_PLAN_ALTERED", text="another digest")
+    views = refusals_in(
+        _stored(
+            facts.RunExpired(run=RUN, plan_digest=DIGEST, expired_at="2026-02-01T07:00:00.000Z"),
+            facts.AlarmRaised(service="applier", run=RUN, reason=forged),
+            sick,
+            sick.model_copy(update={"probes": 1}),
+            sick.model_copy(update={"status": "healthy", "reason": None}),
+        )
+    )
+    assert [(view.what, view.code, view.text) for view in views] == [
+        ("plan", "APV_EXPIRED", "nobody decided upon the plan until 2026-02-01T07:00:00.000Z"),
+        ("with an alarm by the applier", "APL_PLAN_ALTERED", "another digest"),
+        ("connection titan, now in quarantine", "APL_AUTH", "401"),
+    ]
 
 
 def test_every_refusal_is_told_with_who_when_and_code() -> None:
     own = FailureNote(code="APV_OWN_REQUEST", text="otto requested the run")
-    stale = FailureNote(code="APL_STALE_PLAN", text="the target moved")
+    stale = FailureNote(code="APL_STALE", text="the target moved")
     views = refusals_in(
         _stored(
             facts.CommandRefused(command="aether.run.approve", run=RUN, actor="otto", refusal=own),
@@ -76,7 +102,7 @@ def test_every_refusal_is_told_with_who_when_and_code() -> None:
     )
     assert [(view.what, view.person, view.at, view.code) for view in views] == [
         ("aether.run.approve", "otto", "2026-01-31T08:01:00.000Z", "APV_OWN_REQUEST"),
-        ("apply", None, "2026-01-31T08:02:00.000Z", "APL_STALE_PLAN"),
+        ("apply", None, "2026-01-31T08:02:00.000Z", "APL_STALE"),
     ]
 
 

@@ -19,6 +19,7 @@ from shared.events.model import Document
 
 COMMANDS: dict[str, type[Document]] = {
     "aether.run.request": commands.RequestRun,
+    **{f"aether.run.{verb}": commands.NameRun for verb in ("cancel", "pause", "resume", "retry")},
     "aether.guard.declare": commands.DeclareDelta,
     "aether.guard.withdraw": commands.WithdrawDelta,
 }

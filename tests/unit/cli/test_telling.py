@@ -17,7 +17,8 @@ from cli.options import Session, program
 from cli.problem import CommandFailed, NoAnswer
 from cli.superseding import superseded_by, waiting_runs
 from cli.verbs.approvals import check_class, show_counted
-from cli.verbs.runs import finish, show_asked_to_end
+from cli.verbs.runs import finish
+from cli.verbs.steering import show_asked
 from shared.events.commands import Reply
 from shared.events.documents import FailureNote
 from shared.events.queries import RunAnswer, RunsAnswer, RunsQuery
@@ -100,7 +101,8 @@ async def test_watch_of_a_cancelled_run_goes_on_until_it_has_ended(capsys: pytes
 
 
 def test_cancel_without_watch_says_that_the_run_ends_at_its_next_change(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_asked_to_end(SESSION, Reply(is_accepted=True, run=RUN, status="applying"), run=RUN) == 0
+    reply = Reply(is_accepted=True, run=RUN, status="applying")
+    assert show_asked(SESSION, reply, run=RUN, verb="cancel") == 0
     shown = capsys.readouterr().out
     assert f"run {RUN} is applying and was asked to end at its next change" in shown
     assert f"aether show {RUN} --data 'd x'" in shown

@@ -11,7 +11,7 @@ from services.differ.approving import decide_plan, facts_of
 from shared.clock import to_text
 from shared.errors import AetherError
 from shared.events.commands import ApplyPlan
-from shared.events.facts import PlanDecided
+from shared.events.facts import PlanDecided, RunExpired
 from shared.plan.change import ChangeClass
 from shared.policy.approval import SignedApproval
 from shared.policy.limits import Limit, policy_with
@@ -76,6 +76,8 @@ def test_expired_plan_ends_its_run_as_expired() -> None:
     given = approval(PLAIN, signed_at=to_text(late), expires_at=to_text(late + timedelta(hours=1)))
     decision = decide(run_state(S.AWAITING_APPROVAL, of=PLAIN), given, now=late)
     assert next_state(decision).status is S.EXPIRED
+    (told,) = events(decision, RunExpired)
+    assert (told.run, told.plan_digest) == (PLAIN.header.run, PLAIN.plan_digest)
     assert events(decision, ApplyPlan) == events(decision, PlanDecided) == []
 
 
