@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.extractor.handlers import REQUESTS, ROUTES, Context
 from services.extractor.questions import quarantine_items
 from services.extractor.settings import ExtractorSettings
+from shared.bus.budget import Pacers
 from shared.bus.questions import QUESTIONS_AT_ONCE, answering
 from shared.bus.wiring import connected, run_service
 from shared.contract.catalog import Connectors
@@ -13,13 +14,16 @@ from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
 
 SERVICE = "extractor"
+TURN_SECONDS_MAX = 60.0
+"""How long one request waits for its turn within the connection's rate before it is asked anew."""
 
 
 async def run() -> None:
     """Run the service until it is asked to end."""
     settings = ExtractorSettings()
     service = await connected(SERVICE, settings)
-    systems = Registry(settings.systems)
+    pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=TURN_SECONDS_MAX)
+    systems = Registry(settings.systems, pacers=pacers)
     context = Context(
         js=service.js,
         committer=service.committer,
@@ -30,6 +34,7 @@ async def run() -> None:
         ids=service.ids,
         spill_folder=settings.spill_folder,
         replay_rows_max=settings.replay_rows_max,
+        checkpoints=settings.checkpoint_rule(),
     )
     service.take_questions(
         "aether.quarantine.items",

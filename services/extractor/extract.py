@@ -2,15 +2,18 @@
 
 Acts on systems through the port only, and hands the rows on as they come, a few pages at a time, so that a large
 source never stands in memory. A reading that raises has delivered nothing: what was handed on must be thrown away,
-because half a source is worse than none. It never retries a whole reading; that is the client's page by page, and the
-next run's as a whole.
+because half a source is worse than none. One that an earlier process left can be gone on with from where its pages are
+durable; what is certified then is the whole of it. It never begins a reading anew: whether that is worth it is for
+`services.extractor.rereading` to say.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
 
 import polars as pl
 
@@ -18,7 +21,7 @@ from shared.clock import Clock
 from shared.errors import AetherError
 from shared.events.documents import FailureNote
 from shared.ports.connections import Connection
-from shared.ports.system import Page, Source
+from shared.ports.system import Page, Resumable, Source
 from shared.records.certificate import Certificate, Incomplete, PageReceipt, Side, certify
 
 PAGES_MAX = 100_000
@@ -32,6 +35,30 @@ Sink = Callable[[pl.DataFrame], None]
 
 
 @dataclass(frozen=True)
+class TakenUp:
+    """A reading of an earlier process as far as it is durable; the sink has its rows already."""
+
+    source: Resumable
+    after: str
+    """The resume point of its last durable page."""
+    receipts: Sequence[PageReceipt]
+    shape: pl.DataFrame
+    """No rows, but every column so far, as it came."""
+    started_at: datetime
+    """When its first page was asked for."""
+    resumed: int
+    """How often it was taken up, this time included."""
+
+
+class Keeper(Protocol):
+    """Makes pages durable while a reading goes on."""
+
+    async def keep(self, page: Page, receipt: PageReceipt) -> None:
+        """Take a page that was handed on; raises nothing that has to do with keeping it."""
+        ...
+
+
+@dataclass(frozen=True)
 class Extract:
     """What one reading brought, besides the rows."""
 
@@ -42,21 +69,33 @@ class Extract:
     certificate: Certificate | None
     incomplete: FailureNote | None
     """Why there is no certificate."""
+    started_at: datetime | None = None
+    """When the first page was asked for; None when the reading broke off."""
 
 
 async def extract(
-    source: Source, *, connection: Connection, name: str, entity: str, side: Side, clock: Clock, sink: Sink
+    source: Source,
+    *,
+    connection: Connection,
+    name: str,
+    entity: str,
+    side: Side,
+    clock: Clock,
+    sink: Sink,
+    keeper: Keeper | None = None,
+    taken_up: TakenUp | None = None,
 ) -> Extract:
     """Read one entity of one system whole. Never raises for what the system does; a defect of ours passes through.
 
-    `sink` gets at least one frame, an empty one for an entity without rows, unless the reading breaks off.
+    `sink` gets at least one frame, an empty one for an entity without rows, unless the reading breaks off. With
+    `taken_up` only what is behind its pages is asked for, and all of it is certified.
     """
-    started_at = clock.now()
-    receipts: list[PageReceipt] = []
-    handing = _Handing(sink)
-    reading = source.read(entity)
-    rows = 0
+    started_at = clock.now() if taken_up is None else taken_up.started_at
+    receipts: list[PageReceipt] = [] if taken_up is None else list(taken_up.receipts)
+    handing = _Handing(sink, seen=None if taken_up is None else taken_up.shape)
+    rows = sum(receipt.rows for receipt in receipts)
     try:
+        reading = source.read(entity) if taken_up is None else taken_up.source.resume(entity, after=taken_up.after)
         async for page in reading:
             receipts.append(_receipt(page))
             rows += page.rows.height
@@ -69,6 +108,8 @@ async def extract(
                     )
                 )
             await handing.take(page.rows)
+            if keeper is not None:
+                await keeper.keep(page, receipts[-1])
         expected = reading.expected
         schema = await handing.end(_empty(source, entity))
     except AetherError as error:
@@ -85,12 +126,14 @@ async def extract(
         expected=expected,
         errors=0,
         started_at=started_at,
-        ended_at=clock.now(),
+        # A clock that was set back while we read does not make a good reading bad.
+        ended_at=max(started_at, clock.now()),
+        resumed=0 if taken_up is None else taken_up.resumed,
     )
     if isinstance(judged, Incomplete):
         note = FailureNote(code=judged.code, text=judged.text)
-        return Extract(rows=rows, schema=schema, certificate=None, incomplete=note)
-    return Extract(rows=rows, schema=schema, certificate=judged, incomplete=None)
+        return Extract(rows=rows, schema=schema, certificate=None, incomplete=note, started_at=started_at)
+    return Extract(rows=rows, schema=schema, certificate=judged, incomplete=None, started_at=started_at)
 
 
 def stacked(frames: list[pl.DataFrame]) -> pl.DataFrame:

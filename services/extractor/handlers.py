@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 
 import structlog
 from nats.js import JetStreamContext
 
 from services.extractor.admission import Admission, admit, cancel
+from services.extractor.checkpoints import CheckpointRule, Checkpoints
 from services.extractor.kept import (
     REPLAY_ROWS_MAX,
     are_kept,
@@ -25,8 +27,9 @@ from services.extractor.kept import (
     replayed,
 )
 from services.extractor.normalise import Account, Rules
+from services.extractor.one_entity import Systems
 from services.extractor.pipeline import Counts, SideInWork
-from services.extractor.reading import TARGET, SideRead, Systems, read_source, read_target
+from services.extractor.reading import TARGET, SideRead, read_source, read_target
 from services.extractor.snapshot import Place, publish
 from services.extractor.spill import SpillFile
 from shared.bus.commit import Committer
@@ -75,6 +78,11 @@ class Context:
     """Where large reads are laid down while they are worked on; None: the folder for passing files."""
     replay_rows_max: int = REPLAY_ROWS_MAX
     """Rows of one certified side that are kept for a replay; 0 keeps none."""
+    checkpoints: CheckpointRule | None = None
+    """How often a reading is made durable, so that it can be taken up; None: never."""
+    rng: Random = field(default_factory=Random)
+    """For the jitter of waits."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 # --- commands of people ---------------------------------------------------------------------------------------------
@@ -152,8 +160,8 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
     if state.has_ended or state.item(command.side, command.entity).status in {"ready", "incomplete"}:
         return None
     started = context.clock.monotonic_seconds()
-    started_at = to_text(context.clock.now())
-    await context.committer.commit(move_run(command.run, lambda now: _begin_reading(now, at=started_at)))
+    began = context.clock.now()
+    await context.committer.commit(move_run(command.run, lambda now: _begin_reading(now, at=to_text(began))))
     connector = context.connectors.release(state.connector, state.release_digest)
     original = await _original(state, command, context)
     attempt = context.ids.token(8)
@@ -162,8 +170,7 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
     with SpillFile(context.spill_folder) as file:
         if original is None:
             read = read_source if command.side == "source" else read_target
-            systems = Systems(context.connections, context.registry, context.clock)
-            side = await read(connector, command.entity, systems, file)
+            side = await read(connector, command.entity, _systems(command, serial, context), file)
         else:
             side = await replayed(connector, original, context.js, file)
         proof = side.proof
@@ -192,8 +199,8 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
         unmapped=_unmapped(made),
         out_of_scope=0 if made is None else made.account.out_of_scope,
         partitions=() if made is None else made.manifests,
-        # What a replay decides by time, it decides as of the reading.
-        started_at=started_at if original is None else original.started_at,
+        # What a replay decides by time, it decides as of the reading; so does one that an earlier process began.
+        started_at=to_text(min(began, proof.began_at or began)) if original is None else original.started_at,
         seconds=round(context.clock.monotonic_seconds() - started, 3),
         memory_peak_mb=memory_peak_mb(),
         hash_version=None if made is None else HASH_VERSION,
@@ -202,6 +209,7 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
         drift=_drift(made),
         drift_total=0 if made is None else len(made.account.drift),
         kept=() if made is None else made.kept,
+        rereads=proof.rereads,
     )
     log.info(
         "side_read", run=command.run, side=command.side, entity=command.entity, records=fact.records,
@@ -226,6 +234,25 @@ async def _original(state: RunState, command: ReadSide, context: Context) -> Sna
     if state.replay_of is None:
         return None
     return await fact_of(context.js, run=state.replay_of, side=command.side, entity=command.entity)
+
+
+def _systems(command: ReadSide, target_serial: int, context: Context) -> Systems:
+    """How the systems of this side are reached, and where its readings are made durable."""
+    checkpoints = None
+    if context.checkpoints is not None:
+        checkpoints = Checkpoints(
+            js=context.js,
+            run=command.run,
+            side=command.side,
+            entity=command.entity,
+            target_serial=target_serial,
+            clock=context.clock,
+            ids=context.ids,
+            rule=context.checkpoints,
+        )
+    return Systems(
+        context.connections, context.registry, context.clock, checkpoints, rng=context.rng, sleep=context.sleep
+    )
 
 
 async def _make(side: SideRead, *, place: Place, connector: Connector, file: SpillFile, context: Context) -> _Made:

@@ -7,11 +7,9 @@ on the certificates of the run whose rows it takes; it asks no system.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
-import polars as pl
 from nats.js import JetStreamContext
 
 from services.extractor.copartition import layout_of
@@ -30,15 +28,15 @@ from services.extractor.reading import (
     target_columns,
 )
 from services.extractor.rules import Kind
+from services.extractor.snapshot import Place, frames_of
 from services.extractor.spill import Shelves, SpillFile
-from shared.bus.reading import last, read_all
+from shared.bus.reading import last
 from shared.contract.loading import Connector
 from shared.errors import StopRun
 from shared.events.documents import PartitionManifest
 from shared.events.envelope import decode
 from shared.events.facts import KeptRows, SnapshotRead
-from shared.records.batches import decode as decode_batches
-from shared.records.subjects import batch_subject, snapshot_read_subject
+from shared.records.subjects import snapshot_read_subject
 
 REPLAY_ROWS_MAX = 200_000
 """Rows of one side that are kept; a larger side is read again. At 200 bytes a row it is 40 MB before compression."""
@@ -87,31 +85,6 @@ async def fact_of(js: JetStreamContext, *, run: str, side: str, entity: str) -> 
     if stored is None:
         raise StopRun("DIF_SNAPSHOT_GONE", f"run {run}: nothing tells that the {side} of {entity} was read", run=run)
     return decode(SnapshotRead, data=stored.data, headers=stored.headers, subject=subject)
-
-
-async def frames_of(
-    js: JetStreamContext, fact: SnapshotRead, manifest: PartitionManifest
-) -> AsyncIterator[pl.DataFrame]:
-    """The frames of one partition, message by message; `StopRun` at the end unless they are those of the manifest."""
-    subject = batch_subject(
-        run=fact.run, side=fact.side, entity=fact.entity, attempt=fact.attempt, partition=manifest.partition
-    )
-    chain, found, rows = hashlib.sha256(), 0, 0
-    async for stored in read_all(js, "SNAP", subject):
-        chain.update(hashlib.sha256(stored.data).digest())
-        found += 1
-        if found > manifest.messages:
-            break
-        frame = decode_batches([stored.data])
-        rows += frame.height
-        yield frame
-    if (found, rows, chain.hexdigest()) != (manifest.messages, manifest.rows, manifest.sha256):
-        raise StopRun(
-            "DIF_SNAPSHOT_GONE",
-            f"run {fact.run}: partition {manifest.partition} of the {fact.side} of {fact.entity} has {found} messages, "
-            f"{manifest.messages} in the manifest, or other content; they are kept for some days only",
-            run=fact.run,
-        )
 
 
 async def replayed(connector: Connector, fact: SnapshotRead, js: JetStreamContext, file: SpillFile) -> SideRead:
@@ -190,7 +163,7 @@ def _suitable(
 
 
 async def _fill(shelves: Shelves, fact: SnapshotRead, kept: KeptRows, js: JetStreamContext) -> None:
-    async for frame in frames_of(js, fact, kept.manifest):
+    async for frame in frames_of(js, Place.of(fact), kept.manifest):
         shelves.put(frame)
 
 

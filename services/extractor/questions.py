@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from services.extractor.handlers import Context, checked_run
-from services.extractor.kept import fact_of, frames_of
+from services.extractor.kept import fact_of
+from services.extractor.snapshot import Place, frames_of
 from shared.bus.questions import fitting
 from shared.events.facts import SnapshotRead
 from shared.events.queries import QuarantineAnswer, QuarantineItem, QuarantineQuery
@@ -42,7 +43,7 @@ async def _items(fact: SnapshotRead, context: Context, *, first: int, limit: int
     found: list[QuarantineItem] = []
     passed = 0
     # Gone through to the end, although the page may be full: only there is it known that the batches are whole.
-    async for frame in frames_of(context.js, fact, manifest):
+    async for frame in frames_of(context.js, Place.of(fact), manifest):
         part = frame.slice(max(0, first - passed), limit - len(found))
         passed += frame.height
         if passed <= first:

@@ -1,7 +1,8 @@
 """Reading one side of one entity: every source of it, or the target, and the lookup entities that its fields name.
 
 Acts on systems through the port, and lays the rows on shelves, cut to the columns that the contract uses. It decides
-only whether the side can be used at all: a reading that broke off makes the whole side useless.
+only whether the side can be used at all: a reading that broke off makes the whole side useless. How one entity is read,
+and how often, is for `services.extractor.one_entity`.
 
 A lookup entity is read through the port here and not taken from a snapshot of the run: the column looked up need not be
 a field of any contract, nor its entity one of the connector's, and no side has to wait for another. Its reading is
@@ -11,50 +12,27 @@ certified and counted like a source's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Literal
 
 import polars as pl
 
 from services.extractor.copartition import Layout, layout_of, pieces_of
-from services.extractor.extract import Extract, Sink, extract
 from services.extractor.gathering import used_columns
+from services.extractor.one_entity import Got, Systems, Wanted, read_entity
 from services.extractor.rules import Kind
 from services.extractor.spill import Shelves, SpillFile
-from shared.clock import Clock
 from shared.contract.loading import Connector
 from shared.contract.model import EntityContract
-from shared.errors import AetherError
 from shared.events.documents import FailureNote
 from shared.policy.figures import SourceFigures
-from shared.ports.connections import Connections
-from shared.ports.registry import Registry
-from shared.ports.system import Column, Source
-from shared.records.certificate import Certificate, Side
+from shared.records.certificate import Certificate
 
 TARGET = "target"
 """The alias of the target's rows; a source cannot have it beside a dot."""
-
-
-@dataclass(frozen=True)
-class Systems:
-    """How systems are reached."""
-
-    connections: Connections
-    registry: Registry
-    clock: Clock
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One entity of one connection."""
-
-    connection: str
-    entity: str
-    side: Side
-    columns: Sequence[str]
-    """What is kept of each row."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +45,10 @@ class Proof:
     """The first reason why a certificate is missing."""
     is_usable: bool
     """Whether every reading came to its end, so that there is something to go on with."""
+    began_at: datetime | None = None
+    """When the first page of any was asked for, perhaps by an earlier process; None for rows that are kept already."""
+    rereads: int = 0
+    """Readings that were thrown away because the records moved while they were read."""
 
 
 @dataclass(frozen=True)
@@ -104,26 +86,26 @@ async def read_source(connector: Connector, entity: str, systems: Systems, file:
     layout = layout_of(contract)
     used = used_columns(contract)
     wanted: dict[str, Wanted] = {}
-    shelves: dict[str, Shelves] = {}
+    fresh: dict[str, Callable[[], Shelves]] = {}
     for alias in used:
         reference = connector.definition.sources[alias]
         wanted[alias] = Wanted(reference.connection, reference.entity, "source", used[alias])
-        shelves[alias] = shelves_for(alias, layout, connector, file)
+        fresh[alias] = partial(shelves_for, alias, layout, connector, file)
     looked_up = lookup_columns(contract)
     for name, columns in looked_up.items():
         wanted[lookup_alias(name)] = Wanted(connector.definition.target.connection, name, "target", columns)
-        shelves[lookup_alias(name)] = shelves_for_lookup(file)
-    extracts, declared = await _read_all(wanted, shelves, systems)
+        fresh[lookup_alias(name)] = partial(shelves_for_lookup, file)
+    got = await _read_all(wanted, fresh, systems)
     return SideRead(
-        shelves={alias: shelves[alias] for alias in used},
-        lookups={name: shelves[lookup_alias(name)] for name in looked_up},
-        schemas={alias: extracts[alias].schema or pl.Schema() for alias in used},
-        declared={alias: declared[alias] for alias in used},
-        proof=_proof(extracts),
+        shelves={alias: got[alias].shelves for alias in used},
+        lookups={name: got[lookup_alias(name)].shelves for name in looked_up},
+        schemas={alias: got[alias].extract.schema or pl.Schema() for alias in used},
+        declared={alias: _kinds(got[alias]) for alias in used},
+        proof=_proof(got),
         keepable=(
-            *(Keepable("source", alias, wanted[alias], declared[alias], shelves[alias]) for alias in used),
+            *(_keepable("source", alias, wanted[alias], got[alias]) for alias in used),
             *(
-                Keepable("lookup", name, wanted[alias], declared[alias], shelves[alias])
+                _keepable("lookup", name, wanted[alias], got[alias])
                 for name, alias in ((name, lookup_alias(name)) for name in looked_up)
             ),
         ),
@@ -134,15 +116,14 @@ async def read_target(connector: Connector, entity: str, systems: Systems, file:
     """Read the target's records of an entity."""
     columns = target_columns(connector.definition.entities[entity])
     wanted = {TARGET: Wanted(connector.definition.target.connection, entity, "target", columns)}
-    shelves = {TARGET: shelves_for_target(file)}
-    extracts, declared = await _read_all(wanted, shelves, systems)
+    got = await _read_all(wanted, {TARGET: partial(shelves_for_target, file)}, systems)
     return SideRead(
-        shelves=shelves,
+        shelves={TARGET: got[TARGET].shelves},
         lookups={},
-        schemas={TARGET: extracts[TARGET].schema or pl.Schema()},
-        declared=declared,
-        proof=_proof(extracts),
-        keepable=(Keepable("target", entity, wanted[TARGET], declared[TARGET], shelves[TARGET]),),
+        schemas={TARGET: got[TARGET].extract.schema or pl.Schema()},
+        declared={TARGET: _kinds(got[TARGET])},
+        proof=_proof(got),
+        keepable=(_keepable("target", entity, wanted[TARGET], got[TARGET]),),
     )
 
 
@@ -187,61 +168,37 @@ def _one_shelf(frame: pl.DataFrame) -> pl.Series:
     return pl.repeat(0, frame.height, dtype=pl.UInt32, eager=True)
 
 
+def _keepable(role: Literal["source", "lookup", "target"], name: str, wanted: Wanted, got: Got) -> Keepable:
+    return Keepable(role, name, wanted, _kinds(got), got.shelves)
+
+
+def _kinds(got: Got) -> dict[str, Kind]:
+    return {column.name: column.kind for column in got.columns}
+
+
 async def _read_all(
-    wanted: Mapping[str, Wanted], shelves: Mapping[str, Shelves], systems: Systems
-) -> tuple[dict[str, Extract], dict[str, Mapping[str, Kind]]]:
+    wanted: Mapping[str, Wanted], fresh: Mapping[str, Callable[[], Shelves]], systems: Systems
+) -> dict[str, Got]:
     async with asyncio.TaskGroup() as group:
         tasks = {
-            alias: group.create_task(_read(one, _keeping(shelves[alias], one.columns), systems))
+            alias: group.create_task(read_entity(alias, one, fresh=fresh[alias], systems=systems))
             for alias, one in wanted.items()
         }
-    results = {alias: task.result() for alias, task in tasks.items()}
-    extracts = {alias: got for alias, (got, _) in results.items()}
-    return extracts, {
-        alias: {column.name: column.kind for column in columns} for alias, (_, columns) in results.items()
-    }
+    return {alias: task.result() for alias, task in tasks.items()}
 
 
-def _keeping(shelves: Shelves, columns: Sequence[str]) -> Sink:
-    def keep(frame: pl.DataFrame) -> None:
-        kept = [name for name in columns if name in frame.columns]
-        # A frame without any column would forget how many rows it has.
-        shelves.put(frame.select(kept or frame.columns[:1]))
-
-    return keep
-
-
-async def _read(wanted: Wanted, sink: Sink, systems: Systems) -> tuple[Extract, Sequence[Column]]:
-    source: Source | None = None
-    try:
-        connection = systems.connections.named(wanted.connection)
-        source = systems.registry.open_source(connection)
-        columns = source.columns(wanted.entity)
-        got = await extract(
-            source,
-            connection=connection,
-            name=wanted.connection,
-            entity=wanted.entity,
-            side=wanted.side,
-            clock=systems.clock,
-            sink=sink,
-        )
-        return got, columns
-    except AetherError as error:
-        return Extract(rows=None, schema=None, certificate=None, incomplete=FailureNote.of(error)), ()
-    finally:
-        if source is not None:
-            await source.close()
-
-
-def _proof(extracts: Mapping[str, Extract]) -> Proof:
-    faults = [got.incomplete for got in extracts.values() if got.incomplete is not None]
+def _proof(got: Mapping[str, Got]) -> Proof:
+    extracts = {alias: one.extract for alias, one in got.items()}
+    faults = [one.incomplete for one in extracts.values() if one.incomplete is not None]
+    began = [one.started_at for one in extracts.values() if one.started_at is not None]
     return Proof(
-        certificates=tuple(got.certificate for got in extracts.values() if got.certificate is not None),
+        certificates=tuple(one.certificate for one in extracts.values() if one.certificate is not None),
         figures=tuple(
-            SourceFigures(source=alias, rows=got.rows, is_certified=got.certificate is not None)
-            for alias, got in extracts.items()
+            SourceFigures(source=alias, rows=one.rows, is_certified=one.certificate is not None)
+            for alias, one in extracts.items()
         ),
         incomplete=faults[0] if faults else None,
-        is_usable=all(got.schema is not None for got in extracts.values()),
+        is_usable=all(one.schema is not None for one in extracts.values()),
+        began_at=min(began, default=None),
+        rereads=sum(one.rereads for one in got.values()),
     )

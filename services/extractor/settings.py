@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from services.extractor.checkpoints import CHECKPOINT_SECONDS, CheckpointRule
 from services.extractor.kept import REPLAY_ROWS_MAX
 from shared.ports.registry import installed_systems_folder
 from shared.settings import ServiceSettings
@@ -27,3 +28,12 @@ class ExtractorSettings(ServiceSettings):
     replay_rows_max: int = Field(default=REPLAY_ROWS_MAX, ge=0)
     """Rows of one certified side that are kept on the bus for a replay, as long as the bus keeps snapshots; 0 keeps
     none. They are personal data as read."""
+    checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, ge=0, le=600)
+    """How often a long reading is made durable on the bus, so that another process can take it up; what is kept for
+    that is gone after twenty minutes. 0: never, and neither where no rows are to be kept for replays."""
+
+    def checkpoint_rule(self) -> CheckpointRule | None:
+        """How often readings are made durable; None where rows as read may not stand on the bus."""
+        if self.checkpoint_seconds == 0 or self.replay_rows_max == 0:
+            return None
+        return CheckpointRule(seconds=self.checkpoint_seconds)

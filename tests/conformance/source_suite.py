@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from shared.errors import AetherError, NeedsPerson, StopRun
-from shared.ports.system import Page, Source
+from shared.ports.system import RESUME_POINT_CHARACTERS_MAX, Page, Resumable, Source
 
 DTYPES = {"integer": pl.Int64(), "boolean": pl.Boolean()}
 
@@ -87,6 +87,40 @@ class SourceSuite:
         assert list(page.rows.columns) == [column.name for column in bench.source.columns(bench.entity)]
         assert reading.expected is not None
         assert reading.expected.rows == 0
+
+    async def test_reading_taken_up_behind_any_page_delivers_exactly_the_rest(self, bench: Bench) -> None:
+        if not isinstance(bench.source, Resumable):
+            pytest.skip("this system's readings cannot be taken up")
+        whole = await pages_of(bench.source, bench.entity)
+        for page in whole:
+            assert page.resume_point is not None
+            reading = bench.source.resume(bench.entity, after=page.resume_point)
+            rest = [one async for one in reading]
+            assert [(one.number, one.sha256, one.resume_point) for one in rest] == [
+                (one.number, one.sha256, one.resume_point) for one in whole[page.number :]
+            ]
+            assert reading.expected is not None
+            assert reading.expected.rows == bench.rows
+
+    async def test_resume_points_are_short_and_hold_no_value_of_a_record(self, bench: Bench) -> None:
+        for page in await pages_of(bench.source, bench.entity):
+            if not isinstance(bench.source, Resumable):
+                assert page.resume_point is None, "nobody could take this reading up"
+                continue
+            assert page.resume_point is not None
+            assert len(page.resume_point) <= RESUME_POINT_CHARACTERS_MAX
+            texts = {text for row in page.rows.iter_rows() for text in row if isinstance(text, str) and len(text) > 3}
+            assert texts and not any(text in page.resume_point for text in texts)
+
+    async def test_reading_is_not_taken_up_once_its_last_page_is_another(self, bench: Bench) -> None:
+        if not isinstance(bench.source, Resumable):
+            pytest.skip("this system's readings cannot be taken up")
+        first = (await pages_of(bench.source, bench.entity))[0]
+        await bench.make_empty()
+        for point in (first.resume_point or "", "no point of any source"):
+            with pytest.raises(StopRun) as caught:
+                assert [page async for page in bench.source.resume(bench.entity, after=point)]
+            assert caught.value.code == "SRC_UNSTABLE"
 
     async def test_unknown_entity_is_refused_by_name(self, bench: Bench) -> None:
         with pytest.raises(StopRun, match="no_such_entity"):

@@ -20,6 +20,7 @@ from shared.ports.surroundings import Surroundings
 from shared.ports.system import Page, Source
 from shared.secrets import Secret
 from tests.conformance.fake_titanhst import HTML, READ_TOKEN, Asked, FakeTitanhst, Fault, Reply, as_json, contact
+from tests.conformance.recording_pacer import RecordingPacer
 from tests.conformance.source_suite import Bench, SourceSuite
 
 PAGE_LIMIT = 10
@@ -45,11 +46,16 @@ class Waits:
 class Stage:
     fake: FakeTitanhst
     waits: Waits
+    pacer: RecordingPacer = field(default_factory=RecordingPacer)
     sources: list[Source] = field(default_factory=list)
 
     def source(self, *, url: str = "", token: str = READ_TOKEN, **settings: Any) -> Source:
         surroundings = Surroundings(
-            clock=self.waits, rng=random.Random(7), sleep=self.waits.sleep, resolve=lambda _: Secret(token)
+            clock=self.waits,
+            rng=random.Random(7),
+            sleep=self.waits.sleep,
+            resolve=lambda _: Secret(token),
+            pacer=self.pacer,
         )
         registry = Registry(installed_systems_folder(), surroundings=surroundings)
         settings = {
@@ -140,7 +146,7 @@ async def test_list_that_does_not_stand_still_is_never_complete(stage: Stage, fa
     reading = source.read("contacts")
     with pytest.raises(StopRun, match=words) as caught:
         assert [page async for page in reading]
-    assert caught.value.code == "SRC_INCOMPLETE"
+    assert caught.value.code == "SRC_UNSTABLE"
     assert reading.expected is None
 
 
@@ -151,7 +157,7 @@ async def test_total_that_is_too_low_on_every_page_is_noticed(stage: Stage) -> N
     stage.fake.fault = fault
     with pytest.raises(StopRun, match="the total is 20") as caught:
         await read(stage)
-    assert caught.value.code == "SRC_INCOMPLETE"
+    assert caught.value.code == "SRC_UNSTABLE"
 
 
 async def test_list_without_end_stops_at_the_page_bound(stage: Stage) -> None:
@@ -205,6 +211,7 @@ async def test_throttled_request_waits_as_asked_and_goes_on(stage: Stage) -> Non
     assert sum(page.rows.height for page in await read(stage)) == 25
     (waited,) = stage.waits.seconds
     assert 7 <= waited <= 8
+    assert stage.pacer.refusals == [7.0], "all who share the rate are told"
     assert [asked.query["offset"] for asked in stage.fake.asked] == ["0", "10", "10", "20"]
 
 
@@ -293,9 +300,24 @@ async def test_exactly_full_last_page_is_followed_by_one_more_question(stage: St
     assert [asked.query["offset"] for asked in stage.fake.asked] == ["0", "10", "20"]
 
 
-async def test_rate_of_the_connection_is_kept(stage: Stage) -> None:
-    await read(stage, rate_per_second=4)
-    assert stage.waits.seconds == [0.25, 0.5], "the clock of this test stands still"
+async def test_every_request_waits_for_its_turn(stage: Stage) -> None:
+    pages = [page async for page in stage.source().read("contacts")]
+    assert len(stage.pacer.turns) == len(stage.fake.asked) >= len(pages)
+    assert set(stage.pacer.turns) == {"SRC"}
+
+
+async def test_request_that_is_repeated_takes_another_turn(stage: Stage) -> None:
+    stage.fake.fault = on_request(2, as_json(503, {"message": "later"}))
+    await read(stage)
+    assert len(stage.pacer.turns) == len(stage.fake.asked)
+
+
+async def test_nothing_is_sent_without_a_turn(stage: Stage) -> None:
+    stage.pacer.refuses = True
+    with pytest.raises(TryLater) as caught:
+        await read(stage)
+    assert caught.value.code == "SRC_RATE_LIMITED"
+    assert stage.fake.asked == []
 
 
 async def test_token_with_a_line_break_is_refused_before_anything_is_sent(stage: Stage) -> None:

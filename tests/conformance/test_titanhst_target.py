@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -20,17 +20,20 @@ from shared.errors import (
     TryLater,
 )
 from shared.ports.connections import Connection
+from shared.ports.pacing import Allowance
 from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Target
 from shared.ports.wire import WireWrite
 from shared.secrets import Secret
 from tests.conformance.fake_titanhst import HTML, READ_TOKEN, WRITE_TOKEN, FakeTitanhst, Reply, as_json, contact
+from tests.conformance.recording_pacer import RecordingPacer
 
 TOKENS = {"env:READ": READ_TOKEN, "env:WRITE": WRITE_TOKEN}
 REGISTRY = Registry(
     installed_systems_folder(), surroundings=Surroundings(resolve=lambda reference: Secret(TOKENS[reference]))
 )
+QUOTA = as_json(403, {"message": "m", "reason": "quota"}, Retry_After="30")
 WIRE = REGISTRY.wire("titanhst")
 UPDATE = WIRE.write_for("contacts", verb="update", target_id="c-000001", values={"role": "NURSE"})
 CREATE = WIRE.write_for(
@@ -54,11 +57,14 @@ CREATE = WIRE.write_for(
 class Stage:
     fake: FakeTitanhst
     targets: list[Target] = field(default_factory=list)
+    pacer: RecordingPacer = field(default_factory=RecordingPacer)
 
     def target(self, **settings: Any) -> Target:
         settings = {"base_url": self.fake.url, "token": "env:READ", "write_token": "env:WRITE", **settings}
         connection = Connection(name="alerts", system="titanhst", environment="staging", settings=settings)
-        self.targets.append(REGISTRY.open_target(connection))
+        surroundings = Surroundings(resolve=lambda reference: Secret(TOKENS[reference]))
+        registry = Registry(installed_systems_folder(), surroundings=surroundings, pacers=lambda _: self.pacer)
+        self.targets.append(registry.open_target(connection))
         return self.targets[-1]
 
     async def write(self, write: WireWrite, **settings: Any) -> AetherError:
@@ -141,6 +147,13 @@ async def test_another_record_than_asked_for_is_refused(stage: Stage) -> None:
         (as_json(401, {"message": "m"}), NeedsPerson, "APL_AUTH"),
         (as_json(403, {"message": "m"}), NeedsPerson, "APL_AUTH"),
         (as_json(429, {"message": "m"}), TryLater, "APL_RATE_LIMITED"),
+        (QUOTA, TryLater, "APL_RATE_LIMITED"),
+        (as_json(403, {"message": "m", "reason": "role"}), NeedsPerson, "APL_AUTH"),
+        (Reply(403, QUOTA.content, media_type="text/html"), NeedsPerson, "APL_AUTH"),
+        (as_json(402, {"message": "m"}), RecordRefused, "APL_CAPACITY"),
+        (as_json(507, {"message": "m"}), RecordRefused, "APL_CAPACITY"),
+        (Reply(402, b"<html>", media_type="text/html"), StopRun, "APL_WRONG_SHAPE"),
+        (Reply(507, b"<html>", media_type="text/html"), OutcomeUnknown, "APL_UNKNOWN_OUTCOME"),
         (as_json(503, {"message": "m"}), TryLater, "APL_UNREACHABLE"),
         (as_json(404, {"message": "m"}), TargetMoved, "APL_CONFLICT"),
         (as_json(409, {"message": "m"}), TargetMoved, "APL_CONFLICT"),
@@ -206,6 +219,40 @@ async def test_throttled_write_says_how_long_to_wait(stage: Stage) -> None:
     error = await stage.write(UPDATE)
     assert isinstance(error, TryLater)
     assert error.retry_after_seconds == 12
+    assert stage.pacer.refusals == [12.0]
+
+
+async def test_used_up_quota_slows_down_all_who_share_it(stage: Stage) -> None:
+    stage.fake.fault = lambda _, __: QUOTA
+    await stage.write(UPDATE)
+    with pytest.raises(TryLater):
+        await stage.target().fetch("contacts", target_id="c-000001", key=None)
+    assert stage.pacer.refusals == [30.0, 30.0]
+
+
+async def test_no_room_is_told_apart_from_a_record_that_is_wrong(stage: Stage) -> None:
+    stage.fake.fault = lambda _, __: as_json(402, {"message": "no seat is left"})
+    assert (await stage.write(CREATE)).failure.category == "capacity"
+
+
+async def test_writes_and_looks_each_take_a_turn_and_none_goes_out_without(stage: Stage) -> None:
+    target = stage.target()
+    await target.write(UPDATE, idempotency_key="k1")
+    await target.fetch("contacts", target_id="c-000001", key=None)
+    assert stage.pacer.turns == ["APL", "APL"]
+    stage.pacer.refuses = True
+    with pytest.raises(TryLater):
+        await target.write(UPDATE, idempotency_key="k2")
+    assert len(stage.fake.asked) == 2
+
+
+async def test_what_the_headers_say_is_left_is_heard_of_every_answer(stage: Stage) -> None:
+    told = {"RateLimit_Remaining": "3", "RateLimit_Reset": "10"}
+    stage.fake.fault = lambda _, honest: replace(honest, headers=told)
+    await stage.target().write(UPDATE, idempotency_key="k1")
+    stage.fake.fault = lambda _, __: as_json(422, {"message": "m"}, **told)
+    await stage.write(UPDATE)
+    assert stage.pacer.allowances == [Allowance(remaining=3, resets_in_seconds=10.0)] * 2
 
 
 async def test_source_never_holds_the_credential_that_writes(stage: Stage) -> None:

@@ -7,16 +7,18 @@ import hashlib
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
 import services.extractor.extract as extracting
-from services.extractor.extract import HANDED_ROWS, Extract, extract
-from shared.clock import SystemClock
+from services.extractor.extract import HANDED_ROWS, Extract, TakenUp, extract
+from shared.clock import Clock, SystemClock, to_text
 from shared.errors import NeedsPerson, StopRun
 from shared.ports.connections import Connection
 from shared.ports.system import Column, ExpectedRows, Finding, Page
+from shared.records.certificate import PageReceipt
 
 COLUMNS = (Column("id", "integer"), Column("name", "text"), Column("active", "boolean"))
 
@@ -36,6 +38,9 @@ class PagedSource:
     def read(self, entity: str) -> PagedReading:
         return PagedReading(self)
 
+    def resume(self, entity: str, *, after: str) -> PagedReading:
+        return PagedReading(self, behind=int(after))
+
     async def check(self) -> Sequence[Finding]:
         return []
 
@@ -43,15 +48,20 @@ class PagedSource:
         return
 
 
+def sha256_of(number: int) -> str:
+    return hashlib.sha256(f"{number}".encode()).hexdigest()
+
+
 @dataclass
 class PagedReading:
     source: PagedSource
+    behind: int = 0
 
     async def __aiter__(self) -> AsyncIterator[Page]:
-        for number, rows in enumerate(self.source.pages, start=1):
+        for number, rows in list(enumerate(self.source.pages, start=1))[self.behind :]:
             await asyncio.sleep(0)
             self.source.read_pages.append(number)
-            yield Page(number, rows, str(number), str(number), hashlib.sha256(f"{number}".encode()).hexdigest())
+            yield Page(number, rows, str(number), str(number), sha256_of(number))
         if self.source.breaks is not None:
             raise self.source.breaks
 
@@ -65,10 +75,23 @@ def page(first: int, rows: int) -> pl.DataFrame:
     return pl.DataFrame({"id": ids, "name": [f"N{n}" for n in ids], "active": [True] * rows})
 
 
-async def read(source: PagedSource, sink: Callable[[pl.DataFrame], None]) -> Extract:
+async def read(
+    source: PagedSource,
+    sink: Callable[[pl.DataFrame], None],
+    *,
+    taken_up: TakenUp | None = None,
+    clock: Clock | None = None,
+) -> Extract:
     connection = Connection.model_validate({"name": "hr", "system": "aeries_sql", "environment": "staging"})
     return await extract(
-        source, connection=connection, name="hr", entity="people", side="source", clock=SystemClock(), sink=sink
+        source,
+        connection=connection,
+        name="hr",
+        entity="people",
+        side="source",
+        clock=clock or SystemClock(),
+        sink=sink,
+        taken_up=taken_up,
     )
 
 
@@ -181,3 +204,59 @@ async def test_pages_of_different_shape_give_what_fits_all() -> None:
     got = await read(PagedSource(pages, expected=3), handed.append)
     assert got.schema == {"id": pl.String, "name": pl.String, "active": pl.Boolean, "late": pl.Int64}
     assert handed[0].get_column("id").to_list() == ["0", "1", "x"]
+
+
+BEGAN_AT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+
+
+def left_behind(source: PagedSource, pages: int) -> TakenUp:
+    """A reading whose process died behind so many pages."""
+    receipts = [
+        PageReceipt(
+            number=number,
+            rows=source.pages[number - 1].height,
+            first_cursor=str(number),
+            last_cursor=str(number),
+            sha256=sha256_of(number),
+        )
+        for number in range(1, pages + 1)
+    ]
+    shape = source.pages[0].clear()
+    return TakenUp(source, str(pages), receipts, shape, started_at=BEGAN_AT, resumed=1)
+
+
+@pytest.mark.parametrize("durable", range(1, 8))
+async def test_a_reading_taken_up_asks_for_the_rest_and_is_certified_as_a_whole(durable: int) -> None:
+    pages = [page(n * 5, 5) for n in range(7)]
+    whole = await read(PagedSource(pages, expected=35), lambda _: None)
+    source, handed = PagedSource(pages, expected=35), list[pl.DataFrame]()
+    got = await read(source, handed.append, taken_up=left_behind(source, durable))
+    assert source.read_pages == list(range(durable + 1, 8))
+    assert sum(frame.height for frame in handed) == (7 - durable) * 5
+    assert got.rows == 35
+    assert got.schema == whole.schema
+    assert got.certificate is not None and whole.certificate is not None
+    assert (got.certificate.started_at, got.certificate.resumed) == (to_text(BEGAN_AT), 1)
+    times = {"started_at", "ended_at", "resumed"}
+    assert got.certificate.model_dump(exclude=times) == whole.certificate.model_dump(exclude=times)
+
+
+async def test_a_page_lost_between_two_processes_is_missed_by_the_certificate() -> None:
+    source = PagedSource([page(n * 5, 5) for n in range(7)], expected=35)
+    point = left_behind(source, 3)
+    got = await read(source, lambda _: None, taken_up=TakenUp(source, "4", point.receipts, point.shape, BEGAN_AT, 1))
+    assert got.certificate is None
+    assert got.incomplete is not None
+    assert "page 4 is missing" in got.incomplete.text
+
+
+async def test_a_clock_set_back_while_reading_does_not_spoil_it() -> None:
+    moments = [BEGAN_AT, BEGAN_AT - timedelta(hours=1)]
+
+    class Backwards(SystemClock):
+        def now(self) -> datetime:
+            return moments.pop(0)
+
+    got = await read(PagedSource([page(0, 5)], expected=5), lambda _: None, clock=Backwards())
+    assert got.certificate is not None
+    assert got.certificate.ended_at == got.certificate.started_at == to_text(BEGAN_AT)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 import polars as pl
+import pytest
 
-from services.extractor.reading import Systems, lookup_columns, read_source, read_target
+import services.extractor.extract as extracting
+from services.extractor.one_entity import Systems
+from services.extractor.reading import lookup_columns, read_source, read_target
 from services.extractor.spill import SpillFile
 from shared.clock import SystemClock
 from shared.contract.loading import Connector
@@ -66,6 +70,9 @@ class Whatever(Registry):
     rows: Mapping[str, Mapping[str, list[str]]]
     lacking: frozenset[str] = frozenset()
     broken: frozenset[str] = frozenset()
+    moving: dict[str, int] = field(default_factory=dict)
+    """By entity: how many readings find its records moving."""
+    pauses: list[float] = field(default_factory=list)
     read_from: list[tuple[str, str]] = field(default_factory=list)
     closed: int = 0
 
@@ -100,6 +107,9 @@ class _Reading:
     async def __aiter__(self) -> AsyncIterator[Page]:
         frame = pl.DataFrame(self.systems.rows[self.entity])
         yield Page(1, frame, "1", "1", hashlib.sha256(self.entity.encode()).hexdigest())
+        if self.systems.moving.get(self.entity, 0):
+            self.systems.moving[self.entity] -= 1
+            raise StopRun("SRC_UNSTABLE", "the total moved from 2 to 3")
         if self.entity in self.systems.broken:
             raise StopRun("SRC_WRONG_SHAPE", "a page of HTML")
 
@@ -112,7 +122,11 @@ class _Reading:
 def systems_of(registry: Whatever) -> Systems:
     names = {"hr": "people_system", "house": "target_system"}
     connections = {name: Connection(name=name, system=system, environment="staging") for name, system in names.items()}
-    return Systems(Connections(connections=connections), registry, SystemClock())
+
+    async def pause(seconds: float) -> None:
+        registry.pauses.append(seconds)
+
+    return Systems(Connections(connections=connections), registry, SystemClock(), rng=Random(1), sleep=pause)
 
 
 async def test_only_the_columns_that_the_contract_uses_are_kept() -> None:
@@ -187,3 +201,51 @@ async def test_of_the_target_the_id_and_the_fields_are_kept() -> None:
 
 def test_two_lookups_in_one_entity_are_one_reading() -> None:
     assert lookup_columns(DEFINITION.entities["contacts"]) == {"groups": ["name", "target_id", "zone"]}
+
+
+@pytest.mark.parametrize("readings", [1, 2])
+async def test_records_that_come_to_rest_are_read_anew_and_none_of_before_is_left(
+    readings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extracting, "HANDED_ROWS", 1)  # every page is on the shelves before the records move
+    registry = Whatever(ROWS, moving={"jobs": readings})
+    with SpillFile() as file:
+        side = await read_source(CONNECTOR, "contacts", systems_of(registry), file)
+        assert side.shelves["job"].rows == 1
+        assert side.keepable[1].shelves is side.shelves["job"]
+    assert [entity for _, entity in registry.read_from].count("jobs") == 1 + readings
+    assert [entity for _, entity in registry.read_from].count("people") == 1, "only what moved is read anew"
+    assert side.proof.incomplete is None
+    assert side.proof.rereads == readings
+    assert all(figures.is_certified for figures in side.proof.figures)
+    assert len(registry.pauses) == readings
+    assert sorted(registry.pauses) == registry.pauses
+
+
+@pytest.mark.parametrize("entity", ["people", "groups"], ids=["source", "lookup"])
+async def test_records_that_never_stand_still_are_the_reason_after_three_readings(entity: str) -> None:
+    registry = Whatever(ROWS, moving={entity: 99})
+    with SpillFile() as file:
+        side = await read_source(CONNECTOR, "contacts", systems_of(registry), file)
+    assert [one for _, one in registry.read_from].count(entity) == 3
+    assert not side.proof.is_usable
+    assert side.proof.incomplete is not None
+    assert side.proof.incomplete.code == "SRC_UNSTABLE"
+    assert side.proof.incomplete.text.endswith("the total moved from 2 to 3 (read 3 times)")
+
+
+async def test_a_moving_target_is_read_anew_like_a_source() -> None:
+    registry = Whatever(ROWS, moving={"contacts": 1})
+    with SpillFile() as file:
+        side = await read_target(CONNECTOR, "contacts", systems_of(registry), file)
+        assert side.shelves["target"].rows == 1
+    assert side.proof.incomplete is None
+    assert len(side.proof.certificates) == 1
+
+
+async def test_another_shape_is_not_read_anew() -> None:
+    registry = Whatever(ROWS, broken=frozenset({"people"}))
+    with SpillFile() as file:
+        await read_source(CONNECTOR, "contacts", systems_of(registry), file)
+    assert [entity for _, entity in registry.read_from].count("people") == 1
+    assert registry.pauses == []
