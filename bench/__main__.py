@@ -24,6 +24,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "diff": (["--rows", "10000", "100000", "1000000"], ["--rows", "10000", "100000", "--repeat", "1"]),
     "plan": (["--changes", "50000"], ["--changes", "5000"]),
     "extract": (["--rows", "1000000"], ["--rows", "100000"]),
+    "apply": (["--changes", "400"], ["--changes", "200", "--free-changes", "1000"]),
     "road": (["--staff", "1000000"], ["--staff", "2400"]),
 }
 """Arguments of each part, in full and for `--quick`."""

@@ -22,8 +22,9 @@ from typing import Any
 import polars as pl
 
 from services.extractor.normalise import Rules
+from services.extractor.one_entity import Systems
 from services.extractor.pipeline import SideInWork
-from services.extractor.reading import TARGET, Systems, read_source, read_target
+from services.extractor.reading import TARGET, read_source, read_target
 from services.extractor.spill import BATCH_ROWS, SpillFile
 from shared.clock import SystemClock
 from shared.contract.loading import Connector

@@ -88,7 +88,7 @@ def main() -> None:
     for width in (FIELDS_UPDATED, FIELDS_CREATED):
         few = [one for one in changes if len(one.fields) == width][:HOT_CHANGES]
         stopwatch.measure(f"id, after-state, leaf of {width} fields, in cache", len(few), partial(_sealed, few))
-    header = _header(changes)
+    header = plan_header(changes)
     parts = stopwatch.measure(
         "index: leaves of all changes",
         len(changes),
@@ -169,7 +169,8 @@ def _change(number: int, *, is_new: bool) -> Change:
     )
 
 
-def _header(changes: Sequence[Change]) -> PlanHeader:
+def plan_header(changes: Sequence[Change], *, target: str = TARGET, run: str = RUN) -> PlanHeader:
+    """The header of a plan over these changes, of one entity that nobody declared anything of."""
     by_class = dict(sorted(Counter(one.change_class.value for one in changes).items()))
     figures = GuardFigures(
         entities=(
@@ -184,12 +185,12 @@ def _header(changes: Sequence[Change]) -> PlanHeader:
         )
     )
     return PlanHeader(
-        run=RUN,
+        run=run,
         requester="otto",
         connector="bench",
         connector_version="1.0.0",
         release_digest="sha256:release",
-        target=TARGET,
+        target=target,
         target_system="titanhst",
         environment="staging",
         target_serial=0,

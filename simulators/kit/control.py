@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from simulators.kit.faults import Fault, FaultMenu
 from simulators.kit.journal import Journal, effects_by_external_id
+from simulators.kit.stopwatch import Stopwatch
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 _FAULTS: TypeAdapter[list[Fault]] = TypeAdapter(list[Fault])
@@ -33,12 +34,14 @@ class Control:
         name: str,
         faults: FaultMenu,
         journal: Journal,
+        stopwatch: Stopwatch,
         read_state: Callable[[], dict[str, Any]],
         write_state: Callable[[Any], None],
     ) -> None:
         self._name = name
         self._faults = faults
         self._journal = journal
+        self._stopwatch = stopwatch
         self._read_state = read_state
         self._write_state = write_state
 
@@ -53,6 +56,8 @@ class Control:
             Route("/_sim/faults", self._get_faults, methods=["GET"]),
             Route("/_sim/faults", self._post_faults, methods=["POST"]),
             Route("/_sim/faults", self._delete_faults, methods=["DELETE"]),
+            Route("/_sim/stopwatch", self._get_stopwatch, methods=["GET"]),
+            Route("/_sim/stopwatch", self._delete_stopwatch, methods=["DELETE"]),
             # Without this, a mistyped control request would reach the vendor and use up a fault there.
             Route("/_sim/{rest:path}", self._unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ]
@@ -109,6 +114,13 @@ class Control:
 
     async def _delete_faults(self, request: Request) -> Response:
         return JSONResponse({"disarmed": self._faults.clear()})
+
+    async def _get_stopwatch(self, request: Request) -> Response:
+        return JSONResponse(self._stopwatch.document())
+
+    async def _delete_stopwatch(self, request: Request) -> Response:
+        self._stopwatch.start_anew()
+        return Response(status_code=204)
 
 
 async def _json_body(request: Request) -> Any:

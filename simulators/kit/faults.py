@@ -49,12 +49,16 @@ class FaultKind(StrEnum):
     """401 although the token is good; no effect."""
     SLOW = "slow"
     """The effect happens and the honest answer comes `seconds` late."""
+    CAPACITY = "capacity"
+    """402: no room for more; no effect."""
+    QUOTA = "quota"
+    """403 with `"reason": "quota"` and Retry-After: too many requests, said in another way; no effect."""
     LYING_SUCCESS = "lying_success"
     """A write gets the very answer an honest success would get, and has no effect."""
 
 
 _OPTION_OWNERS: dict[str, frozenset[FaultKind]] = {
-    "retry_after_seconds": frozenset({FaultKind.TOO_MANY_REQUESTS}),
+    "retry_after_seconds": frozenset({FaultKind.TOO_MANY_REQUESTS, FaultKind.QUOTA}),
     "seconds": frozenset({FaultKind.TIMEOUT_AFTER_EFFECT, FaultKind.SLOW}),
     "status": frozenset({FaultKind.SERVER_ERROR}),
     "items_missing": frozenset({FaultKind.SHORT_PAGE}),

@@ -16,6 +16,7 @@ from simulators.kit.faults import Fault, FaultKind, FaultMenu
 from simulators.kit.journal import Journal
 from simulators.kit.paging import Page, Windows
 from simulators.kit.serve import Wire, wire_of
+from simulators.kit.stopwatch import Stopwatch
 
 BODY_DRAIN_BYTES_MAX = 8 * 1024 * 1024
 """How much of a body that is too large is still read, so that the client can read the refusal."""
@@ -65,8 +66,8 @@ class Vendor(Protocol):
         """Do what the call asks and answer it; with `pretend`, answer as if, and do nothing."""
         ...
 
-    def refusal(self, status: int, message: str) -> Answer:
-        """Say no in the vendor's own shape."""
+    def refusal(self, status: int, message: str, **more: object) -> Answer:
+        """Say no in the vendor's own shape, with further members."""
         ...
 
 
@@ -96,12 +97,31 @@ class TokenBucket:
             return 0
         return max(1, math.ceil((1.0 - self._tokens) / self.per_second))
 
+    def headers(self, wait: int) -> dict[str, str]:
+        """Tell what is left: how many requests the coming stretch of whole seconds still admits."""
+        seconds = wait or max(1, math.ceil(1.0 / self.per_second))
+        remaining = 0 if wait else math.floor(self._tokens + self.per_second * seconds)
+        return {
+            "RateLimit-Limit": str(self.burst + math.floor(self.per_second * seconds)),
+            "RateLimit-Remaining": str(remaining),
+            "RateLimit-Reset": str(seconds),
+        }
+
 
 class Gateway:
     """The ASGI application in front of one vendor."""
 
-    def __init__(self, *, vendor: Vendor, faults: FaultMenu, journal: Journal, bucket: TokenBucket | None) -> None:
+    def __init__(
+        self,
+        *,
+        vendor: Vendor,
+        faults: FaultMenu,
+        journal: Journal,
+        bucket: TokenBucket | None,
+        stopwatch: Stopwatch,
+    ) -> None:
         self._vendor = vendor
+        self._stopwatch = stopwatch
         self._faults = faults
         self._journal = journal
         self._bucket = bucket
@@ -112,6 +132,7 @@ class Gateway:
         call = await _read_call(scope, receive, body_bytes_max=self._vendor.body_bytes_max)
         if call is None:
             return  # the client left before it had finished asking
+        self._stopwatch.saw_request()
         wait = self._bucket.wait_seconds() if self._bucket is not None else 0
         if wait:
             answer: Answer | None = _retry_later(self._vendor, wait)
@@ -123,6 +144,10 @@ class Gateway:
             done = self._act(call, page=page, fault=fault)
             answer = None if fault is not None and fault.kind in _CUTTING else done
         self._record(call, fault=fault, done=done, status=answer.status if answer is not None else None)
+        if answer is not None:
+            self._stopwatch.answered(answer.status)
+            if self._bucket is not None:
+                answer = replace(answer, headers=self._bucket.headers(wait) | answer.headers)
 
         wire = wire_of(scope)
         if fault is not None and fault.kind in _HOLDING:
@@ -145,17 +170,21 @@ class Gateway:
         return _torn(done) if kind is FaultKind.TORN_BODY else done
 
     def _instead_of_the_vendor(self, fault: Fault) -> Answer | None:
+        answer: Answer | None = None
         match fault.kind:
             case FaultKind.TOO_MANY_REQUESTS:
-                return _retry_later(self._vendor, fault.retry_after_seconds)
+                answer = _retry_later(self._vendor, fault.retry_after_seconds)
             case FaultKind.SERVER_ERROR:
-                return self._vendor.refusal(fault.status, "the service is not available")
+                answer = self._vendor.refusal(fault.status, "the service is not available")
+            case FaultKind.CAPACITY:
+                answer = self._vendor.refusal(402, "no seat is left")
+            case FaultKind.QUOTA:
+                answer = _quota(self._vendor, fault.retry_after_seconds)
             case FaultKind.UNAUTHORIZED:
-                return self._vendor.refusal(401, "the token is not valid")
+                answer = self._vendor.refusal(401, "the token is not valid")
             case FaultKind.HTML_PAGE:
-                return Answer(status=200, body=LOGIN_PAGE, content_type="text/html; charset=utf-8")
-            case _:
-                return None
+                answer = Answer(status=200, body=LOGIN_PAGE, content_type="text/html; charset=utf-8")
+        return answer
 
     def _window(self, page: Page | None, fault: Fault | None) -> slice | None:
         if page is None:
@@ -186,7 +215,14 @@ _HOLDING = frozenset({FaultKind.TIMEOUT_AFTER_EFFECT, FaultKind.SLOW})
 
 
 def _retry_later(vendor: Vendor, seconds: int) -> Answer:
-    answer = vendor.refusal(429, "too many requests")
+    return _with_wait(vendor.refusal(429, "too many requests"), seconds)
+
+
+def _quota(vendor: Vendor, seconds: int) -> Answer:
+    return _with_wait(vendor.refusal(403, "the quota is used up", reason="quota"), seconds)
+
+
+def _with_wait(answer: Answer, seconds: int) -> Answer:
     return replace(answer, headers=answer.headers | {"Retry-After": str(seconds)})
 
 

@@ -23,6 +23,7 @@ from simulators.kit.gateway import Answer, Call, Gateway, TokenBucket
 from simulators.kit.journal import ENTRIES_MAX, Journal
 from simulators.kit.lines import LineFile
 from simulators.kit.paging import Page
+from simulators.kit.stopwatch import Stopwatch
 from simulators.titanhst.rules import body_errors
 from simulators.titanhst.store import Contact, ContactStore, DuplicateExternalIdError, code_items, open_store
 
@@ -66,11 +67,13 @@ def create_app(config: TitanConfig) -> Starlette:
     vendor = TitanHst(config)
     faults = FaultMenu()
     journal = Journal(clock=config.clock, file=config.journal_file, entries_max=config.journal_entries_max)
-    gateway = Gateway(vendor=vendor, faults=faults, journal=journal, bucket=bucket)
+    stopwatch = Stopwatch(monotonic=config.monotonic)
+    gateway = Gateway(vendor=vendor, faults=faults, journal=journal, bucket=bucket, stopwatch=stopwatch)
     control = Control(
         name="titanhst",
         faults=faults,
         journal=journal,
+        stopwatch=stopwatch,
         read_state=vendor.read_state,
         write_state=vendor.write_state,
     )
@@ -138,9 +141,9 @@ class TitanHst:
             return None
         return Page(collection=collection, offset=offset, limit=limit, total=totals[collection])
 
-    def refusal(self, status: int, message: str) -> Answer:
+    def refusal(self, status: int, message: str, **more: object) -> Answer:
         """Say no the way this vendor does."""
-        return _json(status, {"message": message})
+        return _json(status, {"message": message, **more})
 
     def answer(self, call: Call, *, window: slice | None, pretend: bool) -> Answer:
         """Answer one call, and do what it asks unless it is pretended."""

@@ -13,9 +13,6 @@ import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from typing import Literal
 
 import httpx
 import orjson
@@ -29,22 +26,22 @@ from shared.errors import (
     TargetMoved,
     TryLater,
 )
+from shared.ports.pacing import Use
 from shared.ports.surroundings import Surroundings
 from shared.ports.wire import WireWrite
 from shared.secrets import Secret
 from systems.titanhst.config import HttpDescription, TitanhstConfig
+from systems.titanhst.limits import allowance_of, retry_after_of
+from systems.titanhst.lines import Lines
 from systems.titanhst.wire import Json, WrongShape, at, entity_at, refused_fields
 
-RETRY_AFTER_SECONDS_MAX = 900.0
-"""Longer waits are for the run to decide, not for one request."""
 TIMEOUTS_PER_REQUEST_MAX = 4
 """A whole request may last this many times `timeout_seconds`: a body that drips is a silence too."""
 
-Use = Literal["SRC", "APL"]
-"""Whether a request belongs to reading or to applying; the first part of its failure codes."""
-
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs every address, and ours hold people's ids
 
+_NO_WHOLE_ANSWER = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What httpx raises about an answer; the last two about the address of a redirect, which it reads and never follows."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 
@@ -81,9 +78,7 @@ class TitanhstClient:
         self._config = config
         self._http = http
         self._surroundings = surroundings
-        self._turn = asyncio.Lock()
-        self._next_turn_at = 0.0
-        self._client = httpx.AsyncClient(
+        self._lines = Lines(
             headers={
                 "Authorization": f"Bearer {token}",
                 "Accept": http.media_type,
@@ -91,8 +86,7 @@ class TitanhstClient:
                 "Accept-Encoding": "identity",
                 "User-Agent": "aether-integrator",
             },
-            timeout=config.timeout_seconds,
-            follow_redirects=False,
+            timeout_seconds=config.timeout_seconds,
         )
 
     async def get(self, path: str, *, use: Use, query: Mapping[str, int] | None = None) -> Answer | None:
@@ -101,18 +95,20 @@ class TitanhstClient:
         Raises `TryLater`, `NeedsPerson` or `StopRun`.
         """
         try:
-            received = await self._request("GET", path, query=query)
-        except httpx.HTTPError as problem:
+            received = await self._request("GET", path, use=use, query=query)
+        except _NO_WHOLE_ANSWER as problem:
             raise _unreachable(problem, use=use) from None
         except TimeoutError:
             raise TryLater(f"{use}_UNREACHABLE", "the answer took too long; see timeout_seconds") from None
         status = received.status
         if status in self._http.success.read:
             return self._answer(received, use=use)
+        if (later := await self._slowed(received, use=use)) is not None:
+            raise later
         if (refusal := self._refused_access(received, use=use)) is not None:
             raise refusal
-        if status == httpx.codes.TOO_MANY_REQUESTS or status in self._http.statuses.retry_read:
-            raise self._later(received, use=use)
+        if status in self._http.statuses.retry_read:
+            raise self._unavailable(received, use=use)
         if status == httpx.codes.NOT_FOUND and self._is_own_error(received):
             return None
         raise StopRun(f"{use}_WRONG_SHAPE", self._oddity(received), status=status)
@@ -121,11 +117,15 @@ class TitanhstClient:
         """Sends one write once; see `shared.ports.system.Target.write` for what it raises."""
         try:
             received = await self._request(
-                write.method, write.path, body=write.body, headers={self._http.idempotency_header: idempotency_key}
+                write.method,
+                write.path,
+                use="APL",
+                body=write.body,
+                headers={self._http.idempotency_header: idempotency_key},
             )
         except _NOT_SENT as problem:
             raise _unreachable(problem, use="APL") from None
-        except (httpx.HTTPError, TimeoutError) as problem:
+        except (*_NO_WHOLE_ANSWER, TimeoutError) as problem:
             raise OutcomeUnknown(
                 "APL_UNKNOWN_OUTCOME",
                 f"{write.method} was sent and no whole answer came ({type(problem).__name__}); read the record first",
@@ -141,25 +141,25 @@ class TitanhstClient:
                 raise OutcomeUnknown(
                     "APL_UNKNOWN_OUTCOME", f"{wrong.message}; read the record first", status=status, is_wrong_shape=True
                 ) from None
-        raise self._write_error(write, received)
+        raise await self._slowed(received, use="APL") or self._write_error(write, received)
 
     async def close(self) -> None:
         """Gives connections back; may be called twice."""
-        await self._client.aclose()
+        await self._lines.close()
 
     def _write_error(self, write: WireWrite, received: _Received) -> AetherError:
         statuses, status = self._http.statuses, received.status
         if (refusal := self._refused_access(received, use="APL")) is not None:
             return refusal
         if status in statuses.not_done:
-            return self._later(received, use="APL")
+            return self._unavailable(received, use="APL")
         is_own = self._is_own_error(received)
         # A POST that finds no path is a wrong address, not a record that is gone.
         if is_own and status in statuses.moved and not (write.method == "POST" and status == httpx.codes.NOT_FOUND):
             return TargetMoved(
                 "APL_CONFLICT", f"{write.method} was answered with {status}: read the record", status=status
             )
-        if is_own and status in statuses.refused:
+        if is_own and status in (*statuses.refused, *statuses.capacity):
             return self._refused_record(write, received)
         if (
             httpx.codes.BAD_REQUEST <= status < httpx.codes.INTERNAL_SERVER_ERROR
@@ -172,6 +172,12 @@ class TitanhstClient:
         )
 
     def _refused_record(self, write: WireWrite, received: _Received) -> RecordRefused:
+        if received.status in self._http.statuses.capacity:
+            return RecordRefused(
+                "APL_CAPACITY",
+                f"the target has no room for the record ({received.status}); free or buy some",
+                status=received.status,
+            )
         names = refused_fields(
             _parsed(received.content), http=self._http, entity=entity_at(self._http, write.path) or ""
         )
@@ -187,18 +193,36 @@ class TitanhstClient:
         method: str,
         path: str,
         *,
+        use: Use,
         query: Mapping[str, int] | None = None,
         body: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> _Received:
-        await self._wait_for_turn()
+        async with self._lines.one() as line:
+            await self._surroundings.pacer.turn(use)
+            received = await self._exchange(line, method, path, query=query, body=body, headers=headers)
+        allowance = allowance_of(received.headers, self._http.allowance, now=self._surroundings.clock.now())
+        if allowance is not None:
+            await self._surroundings.pacer.heard(allowance)
+        return received
+
+    async def _exchange(
+        self,
+        line: httpx.AsyncClient,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, int] | None,
+        body: Mapping[str, object] | None,
+        headers: Mapping[str, str] | None,
+    ) -> _Received:
         content = orjson.dumps(dict(body)) if body is not None else None
         sent_headers = dict(headers or {})
         if content is not None:
             sent_headers["Content-Type"] = self._http.media_type
         async with (
             asyncio.timeout(self._config.timeout_seconds * TIMEOUTS_PER_REQUEST_MAX),
-            self._client.stream(
+            line.stream(
                 method,
                 self._config.base_url + path,
                 params=dict(query) if query is not None else None,
@@ -214,15 +238,6 @@ class TitanhstClient:
                     return _Received(response.status_code, response.headers, b"", is_whole=False)
                 chunks.append(chunk)
             return _Received(response.status_code, response.headers, b"".join(chunks), is_whole=True)
-
-    async def _wait_for_turn(self) -> None:
-        if self._config.rate_per_second is None:
-            return
-        async with self._turn:
-            now = self._surroundings.clock.monotonic_seconds()
-            if now < self._next_turn_at:
-                await self._surroundings.sleep(self._next_turn_at - now)
-            self._next_turn_at = max(now, self._next_turn_at) + 1 / self._config.rate_per_second
 
     def _answer(self, received: _Received, *, use: Use) -> Answer:
         if not received.is_whole or not self._is_media_type(received):
@@ -244,30 +259,38 @@ class TitanhstClient:
             return None
         return NeedsPerson(f"{use}_AUTH", f"{received.status}: {text}", status=received.status)
 
-    def _later(self, received: _Received, *, use: Use) -> TryLater:
-        is_rate = received.status == httpx.codes.TOO_MANY_REQUESTS
+    async def _slowed(self, received: _Received, *, use: Use) -> TryLater | None:
+        """The error for an answer that means too many requests, once everybody who shares the rate has been told."""
+        if received.status != httpx.codes.TOO_MANY_REQUESTS and not self._is_quota(received):
+            return None
+        seconds = self._retry_after(received)
+        await self._surroundings.pacer.slow_down(seconds)
         return TryLater(
-            f"{use}_RATE_LIMITED" if is_rate else f"{use}_UNREACHABLE",
-            f"the other side answers {received.status}; wait and ask again",
-            retry_after_seconds=self._retry_after(received.headers.get("Retry-After")),
+            f"{use}_RATE_LIMITED",
+            f"the other side answers {received.status}: too many requests; wait and ask again",
+            retry_after_seconds=seconds,
             status=received.status,
         )
 
-    def _retry_after(self, text: str | None) -> float | None:
-        if text is None:
-            return None
-        text = text.strip()
-        if text.isascii() and text.isdigit():
-            seconds = float(text)
-        else:
-            try:
-                moment = parsedate_to_datetime(text)
-            except ValueError:
-                return None
-            # "-0000" gives a time without a zone, which the format defines to be UTC.
-            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-            seconds = (moment - self._surroundings.clock.now()).total_seconds()
-        return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX)
+    def _is_quota(self, received: _Received) -> bool:
+        quota = self._http.quota
+        if received.status != quota.status or not self._is_own_error(received):
+            return False
+        try:
+            return at(_parsed(received.content), quota.reason) in quota.values
+        except WrongShape:
+            return False
+
+    def _unavailable(self, received: _Received, *, use: Use) -> TryLater:
+        return TryLater(
+            f"{use}_UNREACHABLE",
+            f"the other side answers {received.status}; wait and ask again",
+            retry_after_seconds=self._retry_after(received),
+            status=received.status,
+        )
+
+    def _retry_after(self, received: _Received) -> float | None:
+        return retry_after_of(received.headers.get("Retry-After"), now=self._surroundings.clock.now())
 
     def _success_of(self, method: str) -> tuple[int, ...]:
         match method:
@@ -311,7 +334,7 @@ def _parsed(content: bytes) -> Json:
     return parsed
 
 
-def _unreachable(problem: httpx.HTTPError, *, use: Use) -> AetherError:
+def _unreachable(problem: Exception, *, use: Use) -> AetherError:
     cause: BaseException | None = problem
     for _ in range(5):  # httpx wraps httpcore wraps ssl
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -44,8 +44,6 @@ class TitanhstConfig(BaseModel):
     """Records of one page."""
     timeout_seconds: float = Field(default=30.0, gt=0, le=300)
     """For connecting, for sending and for each silence while an answer arrives."""
-    rate_per_second: float | None = Field(default=None, gt=0, le=1000)
-    """Requests that this program sends at most; no bound of our own when left out."""
     body_bytes_max: int = Field(default=4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """A longer answer is not read to its end."""
     pages_in_flight: int = Field(default=4, ge=1, le=16)
@@ -150,6 +148,24 @@ class StatusDescription(_Part):
     retry_read: tuple[int, ...]
     moved: tuple[int, ...]
     refused: tuple[int, ...]
+    capacity: tuple[int, ...]
+
+
+class QuotaDescription(_Part):
+    """How a refusal for too many requests looks that does not bear the status for it."""
+
+    status: int
+    reason: str
+    """JSON pointer to the reason."""
+    values: tuple[str, ...]
+    """Reasons that mean it."""
+
+
+class AllowanceDescription(_Part):
+    """Names of the two headers that tell what is left of the rate."""
+
+    remaining: str
+    reset: str
 
 
 class AuthDescription(_Part):
@@ -169,6 +185,8 @@ class HttpDescription(_Part):
     success: SuccessDescription
     error: ErrorDescription
     statuses: StatusDescription
+    quota: QuotaDescription
+    allowance: tuple[AllowanceDescription, ...]
     entities: dict[str, EntityDescription]
 
 

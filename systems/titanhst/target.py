@@ -16,6 +16,9 @@ from systems.titanhst.wire import WrongShape, entity_at, entity_of, path_by_id, 
 if TYPE_CHECKING:  # reading lists needs a columnar engine, writing does not
     from systems.titanhst.source import TitanhstReading, TitanhstSource
 
+_NO_CONTENT = 204
+"""The one status that has no body; a body of `null` under another one is no record."""
+
 
 def build_target(config: TitanhstConfig, surroundings: Surroundings) -> TitanhstTarget:
     """A target with the credential that may write."""
@@ -80,14 +83,17 @@ class TitanhstTarget:
         if entity is None or write.method not in ("POST", "PATCH", "PUT", "DELETE"):
             raise StopRun("APL_INTERNAL", f"{write.method} of a plan is no write of this system; nothing was sent")
         answer = await self._client.send(write, idempotency_key=idempotency_key)
-        if answer.body is None:
+        if answer.status == _NO_CONTENT:
             return Receipt(target_id=None, status=answer.status)
         id_field = entity_of(self._http, entity).id
         try:
             record = record_of(answer.body, http=self._http, entity=entity)
             target_id = record.get(id_field) if id_field is not None else None
-            if not isinstance(target_id, str) or (
-                write.method != "POST" and path_by_id(self._http, entity, target_id) != write.path
+            # A blank or dotted id names no record; `path_by_id` would say so, as an error in which nothing was sent.
+            if (
+                not isinstance(target_id, str)
+                or target_id in ("", ".", "..")
+                or (write.method != "POST" and path_by_id(self._http, entity, target_id) != write.path)
             ):
                 raise WrongShape(f"/{id_field}", "is not that of the record written")
         except WrongShape as wrong:

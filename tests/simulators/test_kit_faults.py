@@ -54,6 +54,16 @@ def test_too_many_requests_says_when_to_come_back_and_has_no_effect(titan: Any) 
     assert titan.create(externalId="X").status_code == 201
 
 
+def test_quota_and_capacity_have_their_statuses_and_no_effect(titan: Any) -> None:
+    titan.arm("quota", retry_after_seconds=7)
+    titan.arm("capacity")
+    quota, capacity = titan.create(externalId="X"), titan.create(externalId="X")
+    assert (quota.status_code, quota.headers["retry-after"], quota.json()["reason"]) == (403, "7", "quota")
+    assert (capacity.status_code, capacity.json().keys()) == (402, {"message"})
+    assert titan.effects() == {}
+    assert titan.create(externalId="X").status_code == 201
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_server_error_has_the_status_asked_for_and_no_effect(titan: Any, status: int) -> None:
     titan.arm("server_error", status=status)

@@ -266,6 +266,37 @@ def test_over_the_rate_429_says_in_whole_seconds_when_to_come_back(start_titan: 
     assert titan.reader.get("/roles").status_code == 200
 
 
+def test_every_answer_under_a_rate_tells_what_is_left(start_titan: Any) -> None:
+    titan = start_titan(1, rate_per_second=2.0, burst=3)
+    for left in ("4", "3", "2"):
+        headers = titan.reader.get("/roles").headers
+        assert (headers["ratelimit-limit"], headers["ratelimit-remaining"], headers["ratelimit-reset"]) == (
+            "5",
+            left,
+            "1",
+        )
+    refused = titan.reader.get("/roles").headers
+    assert (refused["ratelimit-remaining"], refused["ratelimit-reset"]) == ("0", refused["retry-after"])
+
+
+def test_without_a_rate_nothing_is_told_of_one(titan: Any) -> None:
+    assert not [name for name in titan.reader.get("/roles").headers if name.startswith("ratelimit")]
+
+
+def test_the_stopwatch_tells_the_busiest_second_and_what_was_refused(start_titan: Any) -> None:
+    titan = start_titan(1, rate_per_second=1.0, burst=2)
+    assert titan.control.get("/stopwatch").json()["requests"] == 0
+    for moment in (10.0, 10.2, 10.9, 11.1, 14.0):
+        titan.clock.monotonic_seconds = moment
+        titan.reader.get("/roles")
+    seen = titan.control.get("/stopwatch").json()
+    assert (seen["requests"], seen["first"], seen["last"], seen["seconds"]) == (5, 10.0, 14.0, 4.0)
+    assert seen["busiest_second"] == 3, "10.2, 10.9 and 11.1: a second that no full second of the clock holds"
+    assert (seen["too_many_requests"], seen["statuses"]) == (1, {"200": 4, "429": 1})
+    assert titan.control.delete("/stopwatch").status_code == 204
+    assert titan.control.get("/stopwatch").json()["requests"] == 0
+
+
 def test_a_write_refused_by_the_rate_has_no_effect_and_meets_no_fault(start_titan: Any) -> None:
     titan = start_titan(1, rate_per_second=1.0, burst=1)
     titan.arm("server_error", after=1)
