@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types walls bench bench-road documents clean FORCE
+.PHONY: help setup demo test faults soak check lint types walls bench bench-road documents clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -28,6 +28,8 @@ ONCE ?=
 PYTEST_ARGUMENTS ?=
 # Handed on to pytest, as in PYTEST_ARGUMENTS="-k lease".
 BENCH_ARGUMENTS ?=
+SOAK_ARGUMENTS ?=
+MINUTES ?= 30
 
 unexport VIRTUAL_ENV
 export UV_PROJECT_ENVIRONMENT := $(VENV)
@@ -43,6 +45,12 @@ demo: setup ## Play a whole run on this machine and stay up; ONCE=1 ends when do
 
 test: setup ## Run the whole suite, the quick tests first
 	$(RUN) -m pytest --durations=15 --durations-min=1 $(PYTEST_ARGUMENTS)
+
+soak: setup ## Break the house on purpose for MINUTES (30) and print what held; SOAK_ARGUMENTS="--seed 7"
+	$(RUN) -m tests.soak --minutes $(MINUTES) $(SOAK_ARGUMENTS)
+
+faults: setup ## Kill, cut and fill up everything once: every crash point, cluster, proxies, disks; ten minutes
+	AETHER_FAULTS=whole $(RUN) -m pytest tests/faults --durations=15 $(PYTEST_ARGUMENTS)
 
 check: lint types walls ## Check form, style, types and import walls
 

@@ -18,7 +18,9 @@ ORDER: Final = (
     "conformance",
     "support",
     "integration",
+    "poison",
     "simulation",
+    "faults",
     "sessions",
     "e2e",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -16,19 +17,68 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def test_refused_credential_pauses_the_run_and_resume_finishes_it(road: Road) -> None:
     run, waiting = await road.planned()
-    await road.vendor("POST", "faults", {"kind": "unauthorized", "method": "PATCH", "times": 1, "after": 20})
+    # Long enough that reading the credential anew, which is done once, does not help.
+    await road.vendor("POST", "faults", {"kind": "unauthorized", "method": "PATCH", "times": 1000, "after": 20})
     await road.approve(waiting)
     paused = await road.until_status(run, "paused")
     assert paused.run is not None and paused.run.failure is not None
     assert paused.run.failure.code == "APL_AUTH"
     assert 0 < len(await road.effects()) < sum(road.district.truth["counts"].values())
+    await road.vendor("DELETE", "faults")
     async with road.stack.client("operator") as operator:
+        (sick,) = (await operator.health()).quarantined
+        assert (sick.run, sick.reason) == (run, paused.run.failure)
         reply = await operator.resume(NameRun(run=run, reason="credential renewed"))
     assert reply.is_accepted
     done = await road.until(run, lambda one: one.run is not None and one.run.status == "succeeded", "succeeded")
     assert done.run is not None and done.run.counts is not None and done.run.counts.is_clean
     await road.assert_everything_once()
     await road.until_sealed(run)
+    assert (await road.verify()).is_valid
+
+
+async def test_run_that_a_person_pauses_goes_on_where_it_stopped(road: Road) -> None:
+    run, waiting = await road.planned()
+    await road.vendor("POST", "faults", {"kind": "slow", "method": "PATCH", "times": 60, "seconds": 0.3})
+    await road.approve(waiting)
+    await road.until_effects(12)
+    async with road.stack.client("operator") as operator:
+        assert (await operator.pause(NameRun(run=run, reason="office hours"))).is_accepted
+        paused = await road.until_status(run, "paused")
+        assert paused.run is not None and paused.run.failure is not None and paused.run.counts is not None
+        assert paused.run.failure.code == "SYS_PAUSED"
+        # Every write that went out is concluded; one that was about to go may have left its intent.
+        effects = await road.effects()
+        assert paused.run.counts.applied == len(effects) < paused.run.counts.planned
+        assert (await operator.resume(NameRun(run=run, reason="evening"))).is_accepted
+    await road.until(run, lambda one: one.run is not None and one.run.status == "succeeded", "succeeded")
+    await road.assert_everything_once()
+
+
+async def test_records_that_failed_are_tried_again_as_a_run_of_their_own(road: Road) -> None:
+    run, waiting = await road.planned()
+    seed = json.loads((road.district.folder / "titanhst.json").read_text(encoding="utf-8"))
+    ids = {contact["externalId"]: contact["id"] for contact in seed["contacts"]}
+    failing = [ids[key] for key in road.district.truth["changes"]["update"][:3]]
+    # Each of them fails as often as it is tried, while all around it goes well.
+    await road.vendor(
+        "POST",
+        "faults",
+        [{"kind": "server_error", "method": "PATCH", "path_pattern": f"/{one}$", "times": 1000} for one in failing],
+    )
+    await road.approve(waiting)
+    ended = await road.until_status(run, "partial")
+    assert ended.run is not None and ended.run.counts is not None
+    assert (ended.run.counts.failed, ended.run.counts.unknown) == (3, 0)
+    await road.vendor("DELETE", "faults")
+    async with road.stack.client("operator") as operator:
+        reply = await operator.retry(NameRun(run=run, reason="the vendor mended its form"))
+        assert reply.run is not None
+    done = await road.until_status(reply.run, "succeeded")
+    assert done.run is not None and done.run.counts is not None
+    assert (done.run.retry_of, done.run.counts.planned, done.run.counts.applied) == (run, 3, 3)
+    await road.assert_everything_once()
+    await road.until_sealed(reply.run)
     assert (await road.verify()).is_valid
 
 
@@ -58,7 +108,7 @@ async def test_vendor_that_accepts_and_does_not_keep_is_found_by_the_canary(road
     await road.approve(waiting)
     paused = await road.until_status(run, "paused")
     assert paused.run is not None and paused.run.failure is not None
-    assert paused.run.failure.code == "APL_NOT_KEPT"
+    assert paused.run.failure.code == "VER_NOT_KEPT"
     suspended = {key for key in road.district.truth["changes"]["suspend"] if key in await road.effects()}
     assert suspended == set()
     state: dict[str, Any] = await road.vendor("GET", "journal?after_seq=0")

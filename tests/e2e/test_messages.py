@@ -28,7 +28,12 @@ NOT_IN_A_CLEAN_RUN = {
     "aether.apply.paused.v1",
     "aether.audit.mismatch.v1",
     "aether.audit.messages_lost.v1",
+    "aether.alarm.raised.v1",
+    "aether.connection.health.v1",
     "aether.connector.declared.v1",
+    "aether.run.expired.v1",
+    "aether.run.pause_requested.v1",
+    "aether.run.retry_requested.v1",
     "aether.delta.declared.v1",
     "aether.delta.withdrawn.v1",
 }

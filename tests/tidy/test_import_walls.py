@@ -15,7 +15,7 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("cli", "services", "shared", "simulators", "systems")
 CONTRACT: Final = "importlinter:contract:"
-SYSTEMS_MAY_IMPORT: Final = {"clock", "errors", "failures", "ports", "secrets", "sql_reading"}
+SYSTEMS_MAY_IMPORT: Final = {"clock", "errors", "failures", "ports", "secrets", "sql_reading", "yaml_bounds"}
 """Rooms of shared that are open to a system."""
 LINT: Final = """
 import sys

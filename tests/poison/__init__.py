@@ -1,0 +1,1 @@
+"""Ten thousand malformed inputs: events, definitions, vendors' answers; each is refused, none crashes or hangs."""
