@@ -14,15 +14,20 @@ from datetime import datetime
 from nats.js import JetStreamContext
 
 from services.applier.context import Context
-from services.applier.examination import StoredBytes, examine_approvals, examine_pages, examine_plan
+from services.applier.ending import SERVICE
+from services.applier.examination import StoredBytes, examine_approvals, examine_pages, examine_plan, genuine_pages
 from services.applier.outcomes import Known, read_known
 from shared.bus.reading import last, read_all
 from shared.errors import AetherError, StopRun
+from shared.events.documents import FailureNote
 from shared.events.envelope import decode
 from shared.plan.change import Change
 from shared.plan.document import Excluded, Plan, PlanHeader, header_subject, pages_filter
+from shared.run.alarms import alarm_message
+from shared.run.moves import Decision, Move
 from shared.run.retries import is_tried_again
 from shared.run.state import RunState
+from shared.run.states import RunStatus
 
 
 @dataclass(frozen=True)
@@ -43,23 +48,57 @@ class Work:
 
 
 async def examined(state: RunState, context: Context, *, now: datetime) -> tuple[Plan, list[Change]]:
-    """The stored plan, found to be the approved one at `now`; `StopRun` with the reason when it is not."""
-    plan_run = state.plan_run
-    stored = await last(context.js, "PLAN", header_subject(plan_run))
-    if stored is None:
-        raise StopRun("APL_PLAN_ALTERED", f"run {plan_run}: there is no plan on the bus", run=state.run)
-    try:
-        plan = decode(Plan, data=stored.data, headers=stored.headers, subject=stored.subject)
-    except AetherError as error:
-        raise StopRun("APL_PLAN_ALTERED", f"run {plan_run}: {error.message}", run=state.run) from error
-    pages = [
+    """The stored plan, found to be the approved one at `now`; `StopRun` with the reason when it is not.
+
+    What was forged beside the plan of a run that has begun is left out, and alarmed: the run must be able to end.
+    """
+    plan_run, has_begun = state.plan_run, state.status is not RunStatus.APPROVED
+    plan, foreign = await _header(state, context, has_begun=has_begun)
+    stored = [
         StoredBytes(subject=page.subject, headers=page.headers, data=page.data)
         async for page in read_all(context.js, "PLAN", pages_filter(plan_run))
     ]
+    pages = await asyncio.to_thread(genuine_pages, plan, stored) if has_begun else stored
     changes = await asyncio.to_thread(examine_pages, plan, pages)
+    foreign += len(stored) - len(pages)
+    if foreign:
+        await _alarm(state, foreign, context)
     await asyncio.to_thread(examine_plan, plan, changes, state)
     examine_approvals(state, plan, identities=context.identities, now=now)
     return plan, changes
+
+
+async def _header(state: RunState, context: Context, *, has_begun: bool) -> tuple[Plan, int]:
+    """The plan's header and how many others lie beside it; before a run has begun only the newest is looked at."""
+    subject, run = header_subject(state.plan_run), state.plan_run
+    newest = await last(context.js, "PLAN", subject)
+    if newest is None:
+        raise StopRun("APL_PLAN_ALTERED", f"run {run}: there is no plan on the bus", run=state.run)
+    candidates = [newest]
+    if has_begun and state.plan is not None:
+        candidates = [one async for one in read_all(context.js, "PLAN", subject)]
+    faults: list[str] = []
+    for stored in candidates:
+        try:
+            plan = decode(Plan, data=stored.data, headers=stored.headers, subject=stored.subject)
+        except AetherError as error:
+            faults.append(error.message)
+            continue
+        if not has_begun or state.plan is None or plan.plan_digest == state.plan.plan_digest:
+            return plan, len(candidates) - 1
+        faults.append(f"its digest is {plan.plan_digest}")
+    raise StopRun("APL_PLAN_ALTERED", f"run {run}: {faults[-1]}", run=state.run)
+
+
+async def _alarm(state: RunState, foreign: int, context: Context) -> None:
+    text = f"run {state.run}: {foreign} messages that are not the approved plan's lie beside it; they are left out"
+    message = alarm_message(
+        SERVICE,
+        run=state.run,
+        reason=FailureNote(code="APL_PLAN_ALTERED", text=text),
+        message_id=f"{state.run}.foreign.{foreign}",
+    )
+    await context.committer.commit(Move(reads=(), decide=lambda _: Decision((message,))))
 
 
 async def work_of(state: RunState, plan: Plan, changes: Sequence[Change], context: Context) -> Work:

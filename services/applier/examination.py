@@ -39,6 +39,16 @@ class PlanIsStale(StopRun):
     """The plan was good and is so no longer; it ends as stale, not as failed."""
 
 
+def genuine_pages(plan: Plan, stored: Sequence[StoredBytes]) -> list[StoredBytes]:
+    """The stored pages that are the plan's own, each once: what else came to lie beside them is left out.
+
+    For a run that has begun. Pages are never deleted, so a forged one beside them must not keep the run from looking up
+    what became of its writes; before the first write it is a reason to write nothing.
+    """
+    wanted = {(page.subject, page.sha256) for page in plan.pages}
+    return list({one.subject: one for one in stored if (one.subject, sha256_hex(one.data)) in wanted}.values())
+
+
 def examine_pages(plan: Plan, stored: Sequence[StoredBytes]) -> list[Change]:
     """The plan's changes in order; `StopRun` (APL_PLAN_ALTERED) unless the stored pages are exactly the plan's."""
     run = plan.header.run

@@ -40,7 +40,6 @@ class RunStatus(StrEnum):
 
 
 _S = RunStatus
-_BEFORE_THE_PLAN = (_S.QUEUED, _S.EXTRACTING, _S.NORMALISING, _S.DIFFING, _S.GUARDING)
 
 MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     # A retry begins with the plan and the approvals of another run.

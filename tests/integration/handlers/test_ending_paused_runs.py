@@ -14,8 +14,10 @@ from shared.bus.delivery import Permanent
 from shared.bus.lease import LeaseHold
 from shared.bus.publishing import Outgoing, publish_one
 from shared.bus.reading import StreamUnavailable, last
+from shared.bus.topology import PROVISIONER
 from shared.errors import NeedsPerson, TryLater
 from shared.events.commands import NameRun
+from shared.events.facts import AlarmRaised
 from shared.events.stored import Stored
 from shared.ports.wire import Record
 from shared.run.counts import NineCounts
@@ -254,7 +256,8 @@ async def test_run_whose_plan_is_gone_stays_paused_and_says_why(house: SmallHous
     """Nobody can look its unknown outcomes up, and it may not end over them: a person must be told."""
     await house.to_paused()
     counts, sent = await _counts(house), list(house.target.sent)
-    await _forge_a_page(house)
+    provisioner = await house.bus.js_as(PROVISIONER)
+    await provisioner.purge_stream("PLAN", subject=(await house.plan()).pages[0].subject)
     message = await _cancelled(house)
     replica = await house.replica("applier")
     await replica.deliver(message)
@@ -265,6 +268,20 @@ async def test_run_whose_plan_is_gone_stays_paused_and_says_why(house: SmallHous
     await replica.deliver(message)
     assert await house.state() == state
     assert (await house.picture()).messages["evt.applier.apply_refused.RUN"] == 1
+
+
+async def test_forged_page_beside_the_plan_does_not_keep_a_run_from_ending(house: SmallHouse) -> None:
+    """The plan's own pages still lie there; the forged one is left out, and told."""
+    await house.to_paused()
+    await _forge_a_page(house)
+    message = await _cancelled(house)
+    await (await house.replica("applier")).deliver(message)
+    assert (await house.state()).status is RunStatus.PARTIAL
+    counts = await _counts(house)
+    assert (counts.applied, counts.unknown) == (len(house.effects()), 0)
+    alarms = [AlarmRaised.model_validate_json(one.data) async for one in house.stored("CORE", "audit.applier.alarm")]
+    (alarm,) = [one for one in alarms if one.run == house.run]
+    assert alarm.reason.code == "APL_PLAN_ALTERED"
 
 
 async def _forge_a_page(house: SmallHouse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from services.applier.examination import (
     examine_approvals,
     examine_pages,
     examine_plan,
+    genuine_pages,
 )
 from services.differ.pages import cut
 from shared.clock import to_text
@@ -77,6 +79,15 @@ def refused(act: Callable[[], object], code: str) -> StopRun:
 
 def test_pages_of_the_plan_give_its_changes_in_order() -> None:
     assert examine_pages(PLAN, PAGES) == in_order(ALL)
+
+
+def test_what_lies_beside_the_plan_of_a_run_that_has_begun_is_left_out() -> None:
+    forged = replace(PAGES[0], data=PAGES[0].data + b" ")
+    elsewhere = replace(PAGES[0], subject=PAGES[0].subject + "9")
+    beside = [forged, *PAGES, PAGES[0], elsewhere, forged]
+    assert genuine_pages(PLAN, beside) == PAGES
+    assert examine_pages(PLAN, genuine_pages(PLAN, beside)) == in_order(ALL)
+    refused(lambda: examine_pages(PLAN, genuine_pages(PLAN, [forged, *PAGES[1:]])), "APL_PLAN_ALTERED")
     assert examine_pages(PLAN, PAGES[::-1]) == in_order(ALL)
 
 
