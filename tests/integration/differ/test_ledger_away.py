@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from services.differ.ledger import AWAY_SECONDS, Ledger
 from shared.bus.delivery import RetryIn, decide
 from shared.errors import TryLater
+from tests.support.bus import until
 from tests.support.postgres import PostgresServer
 
 
@@ -27,6 +29,8 @@ async def test_database_that_does_not_answer_is_waited_for(kind: str, tmp_path: 
         # For half an hour and not for the four minutes after which a failing message is given up.
         assert decide(later.value, 900) == RetryIn(AWAY_SECONDS)
     await ledger.close()
+    # The driver's threads for connections that never came about still tell their loop that they end.
+    await until(lambda: not any("_connection_worker_thread" in thread.name for thread in threading.enumerate()))
 
 
 async def test_question_that_the_database_refuses_is_a_defect(postgres: PostgresServer) -> None:
