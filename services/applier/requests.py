@@ -122,8 +122,7 @@ class Requests:
 
     def has_answered_since(self, exhausted: Exhausted) -> bool:
         """Whether the target has answered a request of that kind since the first failure."""
-        before = exhausted.tries.answers_before
-        return before is not None and self._answers[exhausted.kind] > before[exhausted.kind == "write"]
+        return self._is_bad_itself(exhausted.kind, exhausted.tries)
 
     def has_opened_since(self, exhausted: Exhausted) -> bool:
         """Whether the breaker has opened since the first failure, so that the target was to blame."""
@@ -143,7 +142,7 @@ class Requests:
             generation = self._generation
             tries.used += 1
             try:
-                return await self._once(kind, request, is_probe=is_probe)
+                return await self._once(kind, request, is_probe=is_probe, tries=tries)
             except TryLater as error:
                 self._note(tries)
                 problem = error
@@ -161,11 +160,14 @@ class Requests:
                 continue
             await self._wait_out(problem, kind, tries)
 
-    async def _once(self, kind: Kind, request: Callable[[Target], Awaitable[T]], *, is_probe: bool) -> T:
+    async def _once(
+        self, kind: Kind, request: Callable[[Target], Awaitable[T]], *, is_probe: bool, tries: Tries | None = None
+    ) -> T:
         try:
             answer = await request(self._target)
         except (TryLater, OutcomeUnknown) as error:
-            if not _asks_for_a_wait(error):
+            # A change that fails on while others of its kind succeed is bad itself: it says nothing of the target.
+            if not _asks_for_a_wait(error) and (is_probe or not self._is_bad_itself(kind, tries)):
                 self.breaker.failed(kind, now=self._around.monotonic_seconds(), is_probe=is_probe)
             raise
         except (RecordRefused, TargetMoved):
@@ -181,6 +183,10 @@ class Requests:
         finally:
             if is_probe:
                 self._probing.release()
+
+    def _is_bad_itself(self, kind: Kind, tries: Tries | None) -> bool:
+        before = None if tries is None else tries.answers_before
+        return before is not None and self._answers[kind] > before[kind == "write"]
 
     def _answered(self, kind: Kind, *, is_probe: bool) -> None:
         self._answers[kind] += 1

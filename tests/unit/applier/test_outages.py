@@ -143,3 +143,15 @@ async def test_outage_uses_up_no_more_tries_than_there_are() -> None:
     out_of_order(one, everything, since=0.5, seconds=100)
     assert await one.run() is None
     assert max(outcome.tries for outcome in one.known.outcomes.values()) <= 5
+
+
+async def test_several_records_that_fail_on_alone_are_no_outage() -> None:
+    """What is left at the end are only the bad ones; everything else was answered after they had failed first."""
+    one = bench(*(change(n) for n in range(1, 41)), in_flight=16)
+    bad = {item.change_id for item in one.changes[:4]}
+    for change_id in bad:
+        one.target.faults[change_id].extend(Fault(ANSWERED_500) for _ in range(100))
+    assert await one.run() is None
+    assert one.results() == {"applied": 36, "failed": 4}
+    assert {change_id for change_id in bad if one.known.outcomes[change_id].result == "failed"} == bad
+    assert not [seconds for seconds in one.throttled if seconds]
