@@ -22,12 +22,12 @@ from shared.events.commands import ApplyPlan, NameRun, apply_plan_subject
 from shared.events.envelope import decode
 from shared.events.facts import ApplyStarted, PauseRequested, RetryRequested, RunResumed, apply_started_subject
 from shared.events.stored import Stored
-from shared.ids import is_run_id, new_run_id
+from shared.ids import new_run_id
 from shared.plan.document import Plan
-from shared.run.active import ConnectorActive, active_subject
+from shared.run.active import ConnectorActive, active_in, active_subject
 from shared.run.moves import Decision, Message, Move, move_run, run_state_in, state_message
 from shared.run.retries import may_hold_retries
-from shared.run.state import PhaseTime, PlanSummary, RunState, state_subject
+from shared.run.state import PhaseTime, PlanSummary, RunState, checked_run, state_subject
 from shared.run.states import RunStatus
 
 _AT_WORK = frozenset({RunStatus.APPLYING, RunStatus.THROTTLED, RunStatus.VERIFYING})
@@ -39,7 +39,7 @@ _RETRIED = frozenset({RunStatus.PARTIAL, RunStatus.FAILED})
 
 async def on_resume_run(command: NameRun, actor: Actor, context: Context) -> Asked:
     """Let a paused run go on, under the same plan and the same approval."""
-    run, at = _checked(command.run), to_text(context.clock.now())
+    run, at = checked_run(command.run), to_text(context.clock.now())
 
     def decide(state: RunState) -> Decision:
         return resume(state, actor=actor.name, reason=command.reason, at=at)
@@ -73,7 +73,7 @@ def resume(state: RunState, *, actor: str | None, reason: str, at: str) -> Decis
 
 async def on_pause_run(command: NameRun, actor: Actor, context: Context) -> Asked:
     """Ask the applier at work to pause at its next change; one that takes the run up later finds the request."""
-    run = _checked(command.run)
+    run = checked_run(command.run)
 
     def decide(state: RunState) -> Decision:
         return pause(state, actor=actor.name, reason=command.reason)
@@ -134,7 +134,7 @@ class Retry:
 async def on_retry_run(command: NameRun, actor: Actor, context: Context) -> Asked:
     """Try the failed changes of an ended run again, as a run of its own under the same plan and approvals."""
     now = context.clock.now()
-    original = await context.committer.run_state(_checked(command.run))
+    original = await context.committer.run_state(checked_run(command.run))
     check_retried(original, now=now)
     # The same examination as before the first write, so that a person hears at once what the applier would refuse.
     plan, changes = await examined(original, context, now=now)
@@ -149,12 +149,12 @@ async def on_retry_run(command: NameRun, actor: Actor, context: Context) -> Aske
         now=now,
     )
     subject, serial_subject = active_subject(original.connector), apply_started_subject(original.target)
-    active = _active_in(await last(context.js, "CORE", subject))
+    active = active_in(await last(context.js, "CORE", subject))
     others = [] if active is None else [one for one in (active.run, active.waiting) if one is not None]
     watched = (subject, serial_subject, state_subject(asked.run), *dict.fromkeys(state_subject(one) for one in others))
 
     def decide(read: Mapping[str, Stored | None]) -> Decision:
-        if _active_in(read[subject]) != active:
+        if active_in(read[subject]) != active:
             raise NeedsPerson(
                 "APV_OVERLAP",
                 f"connector {original.connector}: another run was admitted at the same moment; see `aether runs`",
@@ -280,12 +280,6 @@ def _retrying(asked: Retry, changes: int) -> RunState:
     ).moved(RunStatus.APPROVED, at=at)
 
 
-def _active_in(stored: Stored | None) -> ConnectorActive | None:
-    if stored is None:
-        return None
-    return decode(ConnectorActive, data=stored.data, headers=stored.headers, subject=stored.subject)
-
-
 def _apply_message(run: str, ordinal: int) -> Message:
     return Message(
         subject=apply_plan_subject(run),
@@ -293,13 +287,6 @@ def _apply_message(run: str, ordinal: int) -> Message:
         message_id=f"{run}.apply.{ordinal}",
         about=run,
     )
-
-
-def _checked(text: str) -> str:
-    """The run id; `NeedsPerson` for a text that is none, before it becomes part of a subject."""
-    if not is_run_id(text):
-        raise NeedsPerson("APV_UNKNOWN_RUN", f"{text[:60]!r} is no run id; ids look like 20261122T083455-4k7zq2")
-    return text
 
 
 def _wrong_state(state: RunState, text: str) -> NeedsPerson:

@@ -41,17 +41,16 @@ from shared.contract.loading import Connector
 from shared.errors import NeedsPerson, RecordRefused, StopRun
 from shared.events.commands import DiffPartition, NameRun, ReadSide, RequestRun, diff_partition_subject
 from shared.events.documents import FailureNote, PartitionManifest
-from shared.events.envelope import decode
 from shared.events.facts import DriftFound, KeptRows, SnapshotRead, UnmappedId, apply_started_subject
 from shared.events.stored import Stored
-from shared.ids import Ids, is_run_id, new_run_id
+from shared.ids import Ids, new_run_id
 from shared.ports.connections import Connections
 from shared.ports.registry import Registry
 from shared.records.hashes import HASH_VERSION
 from shared.records.subjects import snapshot_read_subject
-from shared.run.active import ConnectorActive, active_subject
+from shared.run.active import active_in, active_subject
 from shared.run.moves import Decision, Message, Move, move_run, run_state_in, state_message
-from shared.run.state import RunState, WorkItem, state_subject
+from shared.run.state import RunState, WorkItem, checked_run, state_subject
 from shared.run.states import RunStatus
 from shared.telemetry.memory import memory_peak_mb
 
@@ -127,13 +126,6 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
     return Asked(run=run, move=Move(reads=watched, decide=decide))
 
 
-def active_in(stored: Stored | None) -> ConnectorActive | None:
-    """The connector's document in a stored message."""
-    if stored is None:
-        return None
-    return decode(ConnectorActive, data=stored.data, headers=stored.headers, subject=stored.subject)
-
-
 async def on_cancel_run(command: NameRun, actor: Actor, context: Context) -> Asked:
     """End a run, or ask its applier to end it at the next change."""
     run = checked_run(command.run)
@@ -142,13 +134,6 @@ async def on_cancel_run(command: NameRun, actor: Actor, context: Context) -> Ask
         run=run,
         move=move_run(run, lambda state: cancel(state, actor=actor.name, reason=command.reason, at=at)),
     )
-
-
-def checked_run(text: str) -> str:
-    """The run id; `NeedsPerson` for a text that is none, before it becomes part of a subject."""
-    if not is_run_id(text):
-        raise NeedsPerson("APV_UNKNOWN_RUN", f"{text[:60]!r} is no run id; ids look like 20261122T083455-4k7zq2")
-    return text
 
 
 # --- the command to read --------------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from services.extractor.handlers import Context, checked_run
+from services.extractor.handlers import Context
 from services.extractor.kept import fact_of
 from services.extractor.snapshot import Place, frames_of
 from shared.bus.questions import fitting
 from shared.events.facts import SnapshotRead
 from shared.events.queries import QuarantineAnswer, QuarantineItem, QuarantineQuery
 from shared.records.subjects import QUARANTINE
+from shared.run.state import checked_run
 
 
 async def quarantine_items(question: QuarantineQuery, context: Context) -> QuarantineAnswer:

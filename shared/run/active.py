@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from shared.events.envelope import decode
 from shared.events.model import Event
+from shared.events.stored import Stored
 
 
 class ConnectorActive(Event):
@@ -20,3 +22,10 @@ class ConnectorActive(Event):
 def active_subject(connector: str) -> str:
     """The subject under which it lies."""
     return f"connector.{connector}.active"
+
+
+def active_in(stored: Stored | None) -> ConnectorActive | None:
+    """The connector's document in a stored message."""
+    if stored is None:
+        return None
+    return decode(ConnectorActive, data=stored.data, headers=stored.headers, subject=stored.subject)

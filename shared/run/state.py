@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.errors import StopRun
+from shared.errors import NeedsPerson, StopRun
 from shared.events.documents import FailureNote
 from shared.events.model import Document, Event
+from shared.ids import is_run_id
 from shared.policy.approval import SignedApproval
 from shared.run.counts import NineCounts
 from shared.run.states import RunStatus, check_move, is_terminal
@@ -133,3 +134,10 @@ class RunState(Event):
 def state_subject(run: str) -> str:
     """The subject under which a run's document lies."""
     return f"run.{run}.state"
+
+
+def checked_run(text: str) -> str:
+    """The run id; `NeedsPerson` for a text that is none, before it becomes part of a subject."""
+    if not is_run_id(text):
+        raise NeedsPerson("APV_UNKNOWN_RUN", f"{text[:60]!r} is no run id; ids look like 20261122T083455-4k7zq2")
+    return text
