@@ -16,6 +16,7 @@ from starlette.routing import Route
 from simulators.kit.faults import Fault, FaultMenu
 from simulators.kit.journal import Journal, effects_by_external_id
 from simulators.kit.stopwatch import Stopwatch
+from simulators.kit.switches import CHANGES, Switchboard
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 _FAULTS: TypeAdapter[list[Fault]] = TypeAdapter(list[Fault])
@@ -37,6 +38,7 @@ class Control:
         stopwatch: Stopwatch,
         read_state: Callable[[], dict[str, Any]],
         write_state: Callable[[Any], None],
+        switchboard: Switchboard[Any] | None = None,
     ) -> None:
         self._name = name
         self._faults = faults
@@ -44,6 +46,7 @@ class Control:
         self._stopwatch = stopwatch
         self._read_state = read_state
         self._write_state = write_state
+        self._switchboard = switchboard
 
     def routes(self) -> list[Route]:
         """List the routes, to stand before the vendor's own."""
@@ -58,6 +61,9 @@ class Control:
             Route("/_sim/faults", self._delete_faults, methods=["DELETE"]),
             Route("/_sim/stopwatch", self._get_stopwatch, methods=["GET"]),
             Route("/_sim/stopwatch", self._delete_stopwatch, methods=["DELETE"]),
+            Route("/_sim/switches", self._get_switches, methods=["GET"]),
+            Route("/_sim/switches", self._patch_switches, methods=["PATCH"]),
+            Route("/_sim/switches", self._delete_switches, methods=["DELETE"]),
             # Without this, a mistyped control request would reach the vendor and use up a fault there.
             Route("/_sim/{rest:path}", self._unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ]
@@ -114,6 +120,27 @@ class Control:
 
     async def _delete_faults(self, request: Request) -> Response:
         return JSONResponse({"disarmed": self._faults.clear()})
+
+    async def _get_switches(self, request: Request) -> Response:
+        return JSONResponse(self._switchboard.document() if self._switchboard is not None else {})
+
+    async def _patch_switches(self, request: Request) -> Response:
+        try:
+            changes = CHANGES.validate_python(await _json_body(request))
+            if self._switchboard is None:
+                raise _Refused("this simulator has no switches")
+            self._switchboard.set(changes)
+        except ValidationError as error:
+            errors = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+            return _refusal(422, "these switches cannot be set: " + "; ".join(errors))
+        except _Refused as refused:
+            return _refusal(422, str(refused))
+        return JSONResponse(self._switchboard.document())
+
+    async def _delete_switches(self, request: Request) -> Response:
+        if self._switchboard is not None:
+            self._switchboard.reset()
+        return Response(status_code=204)
 
     async def _get_stopwatch(self, request: Request) -> Response:
         return JSONResponse(self._stopwatch.document())

@@ -6,24 +6,17 @@ record (404, 409). It is an assumed contract, to be confirmed with the vendor; R
 
 import hmac
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
-from simulators.kit.control import Control
-from simulators.kit.faults import FaultMenu
-from simulators.kit.gateway import Answer, Call, Gateway, TokenBucket
-from simulators.kit.journal import ENTRIES_MAX, Journal
+from simulators.kit.gateway import Answer, Call
 from simulators.kit.lines import LineFile
 from simulators.kit.paging import Page
-from simulators.kit.stopwatch import Stopwatch
+from simulators.kit.staging import Stage, staged
 from simulators.titanhst.rules import body_errors
 from simulators.titanhst.store import Contact, ContactStore, DuplicateExternalIdError, code_items, open_store
 
@@ -31,11 +24,6 @@ PAGE_LIMIT_DEFAULT = 100
 PAGE_LIMIT_MAX = 500
 REQUEST_BODY_BYTES_MAX = 64 * 1024
 BASE = ("api", "v1")
-
-
-def utc_now() -> datetime:
-    """Read the wall clock."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,43 +36,14 @@ class TitanConfig:
     """The state to begin with, as README.md describes it."""
     keep_file: Path | None = None
     """Where the state is kept over restarts; once it exists it wins over the seed."""
-    rate_per_second: float | None = None
-    """Requests per second; no limit when None."""
-    burst: int = 1
-    journal_file: Path | None = None
-    journal_entries_max: int = ENTRIES_MAX
-    clock: Callable[[], datetime] = utc_now
-    monotonic: Callable[[], float] = time.monotonic
+    stage: Stage = field(default_factory=Stage)
 
 
 def create_app(config: TitanConfig) -> Starlette:
     """Build the application; serve it with `simulators.kit.serve`, which can cut connections."""
     if not config.read_token or not config.write_token or config.read_token == config.write_token:
         raise ValueError("the read token and the write token must be there and differ")
-    bucket = None
-    if config.rate_per_second is not None:
-        bucket = TokenBucket(per_second=config.rate_per_second, burst=config.burst, monotonic=config.monotonic)
-    vendor = TitanHst(config)
-    faults = FaultMenu()
-    journal = Journal(clock=config.clock, file=config.journal_file, entries_max=config.journal_entries_max)
-    stopwatch = Stopwatch(monotonic=config.monotonic)
-    gateway = Gateway(vendor=vendor, faults=faults, journal=journal, bucket=bucket, stopwatch=stopwatch)
-    control = Control(
-        name="titanhst",
-        faults=faults,
-        journal=journal,
-        stopwatch=stopwatch,
-        read_state=vendor.read_state,
-        write_state=vendor.write_state,
-    )
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        journal.close()
-        vendor.close()
-
-    return Starlette(routes=[*control.routes(), Mount("/", app=gateway)], lifespan=lifespan)
+    return staged("titanhst", TitanHst(config), config.stage)
 
 
 class _Refused(Exception):
@@ -104,7 +63,7 @@ class TitanHst:
     def __init__(self, config: TitanConfig) -> None:
         self._config = config
         self._lines = LineFile(config.keep_file) if config.keep_file is not None else None
-        self._store = open_store(seed=config.seed, lines=self._lines, now=config.clock())
+        self._store = open_store(seed=config.seed, lines=self._lines, now=config.stage.clock())
         self._can_write = {config.read_token.encode(): False, config.write_token.encode(): True}
 
     def read_state(self) -> dict[str, Any]:
@@ -113,7 +72,7 @@ class TitanHst:
 
     def write_state(self, document: Any) -> None:
         """Replace the whole state."""
-        store = ContactStore.from_document(document, now=self._config.clock())
+        store = ContactStore.from_document(document, now=self._config.stage.clock())
         if self._lines is not None:
             store.keep_in(self._lines)
         self._store = store
@@ -204,7 +163,7 @@ class TitanHst:
     def _create(self, call: Call, *, pretend: bool) -> Answer:
         body = self._checked_body(call, is_partial=False)
         try:
-            contact = self._store.create(body, now=self._config.clock(), pretend=pretend)
+            contact = self._store.create(body, now=self._config.stage.clock(), pretend=pretend)
         except DuplicateExternalIdError as error:
             raise _Refused(409, str(error)) from error
         return _json(201, contact, effect="none" if pretend else f"created {contact['id']}", contact=contact)
@@ -226,7 +185,7 @@ class TitanHst:
         body = self._checked_body(call, is_partial=True)
         before = _found(self._store.get(contact_id))
         try:
-            after, changed = self._store.update(before, body, now=self._config.clock(), pretend=pretend)
+            after, changed = self._store.update(before, body, now=self._config.stage.clock(), pretend=pretend)
         except DuplicateExternalIdError as error:
             raise _Refused(409, str(error)) from error
         if pretend:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from simulators.kit.serve import serving
+from simulators.kit.staging import Stage
 from simulators.titanhst.app import TitanConfig, create_app
 
 READ_TOKEN = "read-token-of-the-tests"
@@ -76,15 +77,14 @@ def seed(count: int = 0) -> dict[str, Any]:
 
 @contextmanager
 def running_titan(count: int = 0, **settings: Any) -> Iterator[Titan]:
-    """Serve a simulator with `count` seeded contacts and any further setting of TitanConfig."""
+    """Serve a simulator with `count` seeded contacts; `settings` are a seed, a keep_file and whatever Stage takes."""
     clock = ManualClock()
     config = TitanConfig(
         read_token=READ_TOKEN,
         write_token=WRITE_TOKEN,
         seed=settings.pop("seed", seed(count)),
-        clock=clock.read,
-        monotonic=clock.read_monotonic,
-        **settings,
+        keep_file=settings.pop("keep_file", None),
+        stage=Stage(clock=clock.read, monotonic=clock.read_monotonic, **settings),
     )
     with ExitStack() as stack, ExitStack() as server:
         url = server.enter_context(serving(create_app(config)))

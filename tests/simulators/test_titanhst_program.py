@@ -94,7 +94,7 @@ def test_a_program_that_cannot_start_says_why_and_ends_with_1(
     options = ["--state", str(tmp_path / "seed.json")]
     assert main([*options, "--read-token-file", str(token_files[0]), "--write-token-file", str(token_files[1])]) == 1
     said = capsys.readouterr().err
-    assert {"seed": "contacts[0]", "token": "holds no token", "same tokens": "differ"}[broken] in said
+    assert {"seed": "contacts[0]", "token": "holds no credential", "same tokens": "differ"}[broken] in said
 
 
 def test_fifty_thousand_contacts_are_listed_quickly(start_titan: Any) -> None:
