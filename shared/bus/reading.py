@@ -25,8 +25,9 @@ from shared.bus.connect import client_of, raise_if_refused
 from shared.events.stored import Stored
 
 READ_TIMEOUT_SECONDS: Final = 5.0
-READ_ATTEMPTS_MAX: Final = 5
-"""Answers missed in a row, while a server restarts or a leader is elected, before reading fails."""
+READ_PATIENCE_SECONDS: Final = 25.0
+"""Without any good answer, while a server restarts or a leader is elected, before reading fails. A time and not a number
+of attempts: a server without a leader says so at once, and would use up attempts long before an election is over."""
 READ_RETRY_SECONDS: Final = 0.5
 BATCH_MESSAGES: Final = 512
 BATCH_BYTES: Final = 8 * 2**20
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 _STATUS: Final = "Status"
 _SEQUENCE: Final = "Nats-Sequence"
-_NONE_FOUND: Final = 404
+_NONE_FOUND: Final = 10037
+"""The server's own number for "no message found"; its 404 also stands for a stream that does not exist."""
 _SERVER_HEADERS: Final = frozenset(
     {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"}
 )
@@ -94,7 +96,9 @@ async def read_all(
     # One inbox for the whole reading; its last token numbers the batch, so that late answers are told apart.
     inbox = client.new_inbox()
     subscription = await client.subscribe(f"{inbox}.*", pending_msgs_limit=-1, pending_bytes_limit=-1)
-    next_seq, batch, missed = max(start_seq, 1), 0, 0
+    next_seq, batch = max(start_seq, 1), 0
+    now = asyncio.get_running_loop().time
+    heard_at = now()
     try:
         while last_seq is None or next_seq <= last_seq:
             batch += 1
@@ -109,7 +113,7 @@ async def read_all(
             await client.publish(subject, json.dumps(request).encode(), reply=reply)
             try:
                 async for stored in _batch(subscription, reply, stream):
-                    missed = 0
+                    heard_at = now()
                     if last_seq is not None and stored.seq > last_seq:
                         return
                     next_seq = stored.seq + 1
@@ -121,11 +125,10 @@ async def read_all(
                 if isinstance(error, _EndOfStream) and next_seq > certain_seq:
                     return
                 raise_if_refused(client, subject)
-                missed += 1
-                if missed >= READ_ATTEMPTS_MAX:
+                if now() - heard_at >= READ_PATIENCE_SECONDS:
                     raise StreamUnavailable(
                         f"stream {stream}: no answer for {filter_subject!r} from sequence {next_seq} "
-                        f"in {READ_ATTEMPTS_MAX} attempts of {READ_TIMEOUT_SECONDS} s; look at the server's health"
+                        f"in {READ_PATIENCE_SECONDS:.0f} s; look at the server's health"
                     ) from error
                 await asyncio.sleep(READ_RETRY_SECONDS)
     finally:
@@ -171,25 +174,26 @@ async def _get(js: JetStreamContext, stream: str, wanted: Mapping[str, str | int
     """One message as the stream's leader has it: a replica could answer with what was the newest a moment ago."""
     client = client_of(js)
     subject, body = f"$JS.API.STREAM.MSG.GET.{stream}", json.dumps(wanted).encode()
-    failure: Exception | None = None
-    for attempt in range(READ_ATTEMPTS_MAX):
-        if attempt:
-            await asyncio.sleep(READ_RETRY_SECONDS)
+    now = asyncio.get_running_loop().time
+    give_up_at = now() + READ_PATIENCE_SECONDS
+    while True:
         try:
             answer = json.loads((await client.request(subject, body, timeout=READ_TIMEOUT_SECONDS)).data)
         except (nats.errors.TimeoutError, nats.errors.NoRespondersError) as error:
             raise_if_refused(client, subject)
-            failure = error
-            continue
-        problem = answer.get("error")
-        if problem is None:
-            return _kept(answer["message"])
-        if problem.get("code") == _NONE_FOUND:
-            return None
-        failure = StreamUnavailable(f"stream {stream}: {problem.get('description', '')}")
-    raise StreamUnavailable(
-        f"stream {stream}: no answer on {subject} in {READ_ATTEMPTS_MAX} attempts; look at the server's health"
-    ) from failure
+            failure: Exception = error
+        else:
+            problem = answer.get("error")
+            if problem is None:
+                return _kept(answer["message"])
+            if problem.get("err_code") == _NONE_FOUND:
+                return None
+            failure = StreamUnavailable(f"stream {stream}: {problem.get('description', '')}")
+        if now() >= give_up_at:
+            raise StreamUnavailable(
+                f"stream {stream}: no answer on {subject} in {READ_PATIENCE_SECONDS:.0f} s; look at the server's health"
+            ) from failure
+        await asyncio.sleep(READ_RETRY_SECONDS)
 
 
 def _genuine(stored: Stored | None, stream: str) -> Stored | None:

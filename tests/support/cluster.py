@@ -7,7 +7,6 @@ its clients still reach it. `ClusterUnderTest` stands where `BusUnderTest` stand
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import secrets
@@ -123,10 +122,12 @@ class ClusterUnderTest(BusUnderTest):
             for stream in ("CORE", "LEDGER", "PLAN", "LEASE"):
 
                 async def is_answered(subject: str = f"$JS.API.STREAM.MSG.GET.{stream}") -> bool:
-                    with contextlib.suppress(nats.errors.TimeoutError, nats.errors.NoRespondersError):
-                        await client.request(subject, b'{"last_by_subj": ">"}', timeout=1)
-                        return True
-                    return False
+                    try:
+                        answer = await client.request(subject, b'{"last_by_subj": ">"}', timeout=1)
+                    except (nats.errors.TimeoutError, nats.errors.NoRespondersError):
+                        return False
+                    # An answer that there is no leader to answer is none.
+                    return json.loads(answer.data).get("error", {}).get("code") in {None, 404}
 
                 await until(is_answered, ELECTION_SECONDS_MAX)
         finally:
