@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -76,6 +77,8 @@ class Measured:
     rate: float | None
     share_used: float | None
     """Of the requests that the rate allowed between the first and the last one."""
+    share_while_begun: float | None
+    """The same until the last change was begun: behind that, what waits after an error has the rate for itself."""
     busiest_second: int
     too_many_requests: int
     errors: int
@@ -111,7 +114,10 @@ def main() -> None:
             f"{one.requests_per_second:,.1f} requests/s; {one.cpu_ms_per_change:.2f} ms of processor a change"
         )
         if one.share_used is not None:
-            print(f"  {one.share_used:.1%} of {one.rate:g}/s used, busiest second {one.busiest_second}")
+            print(
+                f"  {one.share_used:.1%} of {one.rate:g}/s used ({one.share_while_begun:.1%} until the last change was "
+                f"begun), busiest second {one.busiest_second}"
+            )
         print(
             f"  {one.requests} requests, {one.too_many_requests} of them 429, {one.errors} of them 5xx; "
             f"{one.applied} applied, {one.written_twice} written twice"
@@ -212,6 +218,7 @@ async def _measured(
     seen = await vendor.control("GET", "/stopwatch")
     effects = (await vendor.control("GET", "/effects"))["effects"]
     spent, requests = seen["seconds"], seen["requests"]
+    begun, begun_seconds = await _while_begun(vendor)
     return Measured(
         name=name,
         changes=changes,
@@ -224,12 +231,24 @@ async def _measured(
         requests_per_second=(requests - 1) / spent,
         rate=rate,
         share_used=(requests - 1) / (spent * rate) if rate is not None else None,
+        share_while_begun=(begun - 1) / (begun_seconds * rate) if rate is not None else None,
         busiest_second=seen["busiest_second"],
         too_many_requests=seen["too_many_requests"],
         errors=sum(count for status, count in seen["statuses"].items() if status.startswith("5")),
         applied=sum(applied),
         written_twice=sum(len(done) > 1 for done in effects.values()),
     )
+
+
+async def _while_begun(vendor: Vendor) -> tuple[int, float]:
+    """Requests until the last record was asked for the first time, and the seconds of it, by the vendor's journal."""
+    entries = (await vendor.control("GET", "/journal"))["entries"]
+    moments = [datetime.fromisoformat(entry["time"]).timestamp() for entry in entries]
+    first_of: dict[str, float] = {}
+    for entry, moment in zip(entries, moments, strict=True):
+        first_of.setdefault(entry["path"], moment)
+    last_begun = max(first_of.values())
+    return sum(moment <= last_begun for moment in moments), last_begun - moments[0]
 
 
 async def _apply(

@@ -141,9 +141,17 @@ async def cluster(rng: Random) -> AsyncIterator[Round]:
             output = f"not done after {CLUSTER_SECONDS_MAX:g} s".encode()
         text = output.decode(errors="replace")
         found = _PASSED.search(text)
-        violations = [] if process.returncode == 0 else [text.strip()[-500:]]
+        violations = [] if process.returncode == 0 else [_failed(text)]
         passed = int(found.group(1)) if found else 0
         yield Round("cluster", f"python {' '.join(arguments)}", {"cluster tests": passed}, passed, 0, violations)
+
+
+def _failed(output: str) -> str:
+    """Which tests failed, and a file that holds all that they said."""
+    with tempfile.NamedTemporaryFile("w", prefix="aether-soak-cluster-", suffix=".txt", delete=False) as whole:
+        whole.write(output)
+    names = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return f"{'; '.join(names) or output.strip()[-300:]} (all of it: {whole.name})"
 
 
 # --- simulation -----------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class Tally:
         for part in parts:
             lines += [f"  {part:<12} {kind:<52}{number:>8}" for kind, number in sorted(self.faults[part].items())]
         if self.missed:
-            lines.append(f"  {self.missed} armed points were never come by")
+            lines.append(f"  {self.missed} armed points were never come by: no call of that number came in the run")
         for part, why in self.absent.items():
             lines.append(f"NOT RUN: {part}: {why}")
         for part in self.idle(parts):
