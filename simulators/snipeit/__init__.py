@@ -1,0 +1,1 @@
+"""Snipe-IT in miniature: the asset manager's REST API with its documented habits."""
