@@ -1,0 +1,1 @@
+"""A simulated Apex Learning API; README.md states its rules."""
