@@ -1,0 +1,1 @@
+"""Klaxon Alerts, a fictitious notification vendor, simulated over HTTP."""

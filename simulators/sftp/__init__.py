@@ -1,0 +1,1 @@
+"""A vendor's drop box: an SFTP server over real sockets, with faults, switches and a journal."""
