@@ -1,0 +1,1 @@
+"""The Google Admin SDK Directory API in miniature, with its token endpoint and its batch endpoint."""
