@@ -43,8 +43,8 @@ setup: $(SYNC_STAMP) ## Make .venv hold exactly what uv.lock names; quick when n
 demo: setup ## Play a whole run on this machine and stay up; ONCE=1 ends when done
 	$(RUN) -m cli.demo $(if $(filter-out 0,$(ONCE)),--once)
 
-test: setup ## Run the whole suite, the quick tests first
-	$(RUN) -m pytest --durations=15 --durations-min=1 $(PYTEST_ARGUMENTS)
+test: setup ## Run the whole suite in two halves side by side, in each the quick tests first
+	$(RUN) -m tests.halves $(PYTEST_ARGUMENTS)
 
 soak: setup ## Break the house on purpose for MINUTES (30) and print what held; SOAK_ARGUMENTS="--seed 7"
 	$(RUN) -m tests.soak --minutes $(MINUTES) $(SOAK_ARGUMENTS)
@@ -78,6 +78,8 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m shared.contract.language_document > $(TOOLS)/document && mv $(TOOLS)/document docs/connector-language.md
 	$(RUN) -m shared.events.schemas export
 	$(RUN) -m deploy.documents.asyncapi > $(TOOLS)/document && mv $(TOOLS)/document docs/asyncapi.yaml
+	$(RUN) -m systems.http.interface_document > $(TOOLS)/document && mv $(TOOLS)/document docs/http-interface.md
+	$(RUN) -m deploy.documents.systems README.md
 
 clean: ## Take away what was made here: environment, tools, caches, the demonstration's data
 	@if [ -e .aether/demo/up.lock ] && ! flock -n .aether/demo/up.lock true; then \

@@ -162,7 +162,7 @@ def _change(number: int, *, is_new: bool) -> Change:
         write=Write(
             method="POST" if is_new else "PATCH",
             path="/api/v1/contacts" if is_new else f"/api/v1/contacts/{target_id}",
-            body=after,
+            body=dict(after),
         ),
         commitment_key=key_bytes.hex(),
         wave=1,

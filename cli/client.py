@@ -87,6 +87,11 @@ class PersonClient:
         """What stands in a run's quarantine, without values."""
         return await self._ask("aether.quarantine.items", question, queries.QuarantineAnswer)
 
+    async def check_connection(self, name: str) -> queries.ConnectionAnswer:
+        """What a harmless try of a connection finds."""
+        question = queries.ConnectionQuery(connection=name)
+        return await self._ask("aether.connection.check", question, queries.ConnectionAnswer)
+
     # -- commands ----------------------------------------------------------------------------------------------------
 
     async def request_run(self, request: RequestRun) -> Reply:

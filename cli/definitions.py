@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from shared.contract.connector import Connector
     from shared.contract.problems import Problem
 
+Declared = dict[tuple[str, str], tuple[str, ...]]
+"""Names of columns, by system and entity."""
 EXAMPLES_MODULE = "services.extractor.examples"
 EXAMPLES_SECONDS_MAX = 120.0
+VENDORS_VARIABLE = "AETHER_VENDORS_FOLDER"
+"""Names the folder of further systems that are data alone; the services read the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def loaded(folder: Path) -> Connector:
     except ImportError as missing:
         raise not_installed(missing) from None
     try:
-        connector = load_connector(folder, declared_columns())
+        connector = load_connector(folder, *declared())
     except ContractInvalid as invalid:
         problems = invalid.problems
     else:
@@ -124,14 +128,26 @@ def found(which: str, connectors: Path) -> Connector:
     )
 
 
-def declared_columns() -> dict[tuple[str, str], tuple[str, ...]]:
+def declared_columns() -> Declared:
     """What the installed systems deliver, so that a misspelt column shows before a run does."""
+    return declared()[0]
+
+
+def declared() -> tuple[Declared, Declared]:
+    """What the installed systems deliver, and what each change of a record has to send along."""
     try:
         from shared.ports.registry import Registry, installed_systems_folder
 
-        return Registry(installed_systems_folder()).columns()
+        registry = Registry(installed_systems_folder(), vendors_folder=vendors_folder())
+        return registry.columns(), registry.write_companions()
     except ImportError as missing:
         raise not_installed(missing) from None
+
+
+def vendors_folder() -> Path | None:
+    """The folder of further systems that are data alone, where the environment names one."""
+    named = os.environ.get(VENDORS_VARIABLE)
+    return Path(named) if named else None
 
 
 def not_installed(missing: ImportError) -> CommandFailed:

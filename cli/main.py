@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from cli.options import JsonOption, RootDataOption, RootProfileOption
 from cli.problem import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailed
-from cli.verbs import approvals, audit, connectors, guard, house, quarantine, runs, steering
+from cli.verbs import approvals, audit, connectors, guard, house, quarantine, runs, steering, systems
 
 USAGE_EXIT_OF_TYPER = 2
 
@@ -46,6 +46,7 @@ audit.add_to(app)
 connectors.add_to(app)
 guard.add_to(app)
 quarantine.add_to(app)
+systems.add_to(app)
 house.add_to(app)
 
 

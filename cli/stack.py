@@ -24,6 +24,7 @@ from typing import Self
 import nats
 
 from cli.client import PersonClient, connected
+from cli.definitions import VENDORS_VARIABLE, vendors_folder
 from cli.demo_past import TOLD, past_of
 from cli.embedded_setup import (
     FOLDER_MODE,
@@ -332,6 +333,8 @@ class Stack:
                 "AETHER_IDENTITIES": str(layout.identities),
                 "AETHER_COMMITMENT_KEY": reference(layout.commitment_key),
             }
+            if (vendors := vendors_folder()) is not None:
+                environment[VENDORS_VARIABLE] = str(vendors.resolve())
         if service == "extractor" and sum(one == service for one in self._services.values()) > 1:
             environment["AETHER_SIDES_AT_ONCE"] = "1"
         if service in ("differ", "auditor"):

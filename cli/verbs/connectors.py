@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.definitions import (
-    declared_columns,
+    declared,
     existing,
     folder_of,
     installed_connectors_folder,
@@ -50,7 +50,7 @@ def list_connectors(
     from cli.rendering import plain_table
 
     folder = existing(connectors or installed_connectors_folder())
-    listings = Connectors(folder, declared_columns()).listings()
+    listings = Connectors(folder, *declared()).listings()
     document = {
         "folder": str(folder),
         "connectors": [
@@ -93,7 +93,7 @@ def validate(
     problems: Sequence[Problem] = ()
     digest, lines = None, []
     try:
-        connector = load_connector(folder, declared_columns())
+        connector = load_connector(folder, *declared())
     except ContractInvalid as invalid:
         problems = invalid.problems
     else:

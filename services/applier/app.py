@@ -15,6 +15,7 @@ from shared.bus.wiring import connected, run_service
 from shared.policy.identities import load_identities
 from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
+from shared.telemetry.requests import RequestMetrics
 
 SERVICE = "applier"
 TARGETS_AT_ONCE = 4
@@ -27,11 +28,17 @@ async def run() -> None:
     service = await connected(SERVICE, settings)
     wait = settings.lease_seconds * TURN_SHARE_OF_LEASE
     pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=wait)
+    metrics = RequestMetrics(service.metrics)
     context = Context(
         js=service.js,
         committer=service.committer,
         connections=load_connections(settings.connections),
-        registry=Registry(settings.systems, pacers=pacers),
+        registry=Registry(
+            settings.systems,
+            vendors_folder=settings.vendors_folder,
+            pacers=pacers,
+            meters=lambda one: metrics.of(one.name),
+        ),
         identities=load_identities(settings.identities),
         clock=service.clock,
         ids=service.ids,

@@ -155,10 +155,13 @@ class Applying:
     # --- waves, and what is done twice ------------------------------------------------------------------------------
 
     async def _waves(self, todo: Sequence[Change]) -> None:
-        ordered = sorted(todo, key=lambda change: (change.wave, change.change_class in DESTRUCTIVE, change.change_id))
-        for (_, is_destructive), group in groupby(
-            ordered, key=lambda change: (change.wave, change.change_class in DESTRUCTIVE)
-        ):
+
+        def place(change: Change) -> tuple[int, bool, int]:
+            generation = self._dependencies.generation(change.change_id)
+            return change.wave, change.change_class in DESTRUCTIVE, generation
+
+        ordered = sorted(todo, key=lambda change: (*place(change), change.change_id))
+        for (_, is_destructive, _), group in groupby(ordered, key=place):
             changes = deque(group)
             while is_destructive and changes and self._proven < CANARY_CHANGES:
                 canary = [changes.popleft() for _ in range(min(len(changes), CANARY_CHANGES - self._proven))]

@@ -2,13 +2,15 @@
 
 Pure. A change that gives something (a membership, say) builds on the change of an earlier wave that makes the record
 it names; a delete builds on the changes of earlier waves that take away what hangs on the record. Where the other
-change did not take effect, this one is skipped, and so is what builds on it in turn.
+change did not take effect, this one is skipped, and so is what builds on it in turn. Records of one entity may build on
+each other, as units do on the unit above them: their changes stand in one wave and follow each other by generation.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Final, Literal
 
 from shared.events.facts import OutcomeRecorded, Result
@@ -32,6 +34,7 @@ class Dependencies:
         self.changes: Sequence[Change] = changes
         needs = {one.entity: one.needs for one in entities}
         self._builds_on: dict[str, tuple[str, ...]] = {}
+        self._generations: Mapping[str, int] = {}
         if not any(needs.values()):
             return
         needed_by: dict[str, list[str]] = defaultdict(list)
@@ -50,10 +53,16 @@ class Dependencies:
             earlier = tuple(one.change_id for one in found if one.wave < change.wave)
             if earlier:
                 self._builds_on[change.change_id] = earlier
+        among = [entity for entity, needed in needs.items() if entity in needed]
+        self._order_within(changes, among, made)
 
     def builds_on(self, change_id: str) -> tuple[str, ...]:
         """The changes that this one builds on directly."""
         return self._builds_on.get(change_id, ())
+
+    def generation(self, change_id: str) -> int:
+        """How many changes of its own entity have to come before it, one after the other; 0 for most."""
+        return self._generations.get(change_id, 0)
 
     def verdict(self, change_id: str, outcomes: Mapping[str, OutcomeRecorded]) -> Verdict:
         """`skip` when something it builds on did not take effect, `wait` when that is not known yet."""
@@ -65,6 +74,46 @@ class Dependencies:
             elif outcome.result not in HOLDS:
                 return "skip"
         return verdict
+
+    def _order_within(
+        self, changes: Iterable[Change], among: Sequence[str], made: Mapping[tuple[str, str], Change]
+    ) -> None:
+        """Have the records of these entities built after those of the same entity that they name."""
+        parents: dict[str, tuple[str, ...]] = {}
+        for change in changes:
+            if change.entity in among and change.change_class not in DESTRUCTIVE:
+                found = _makers_for(change, (change.entity,), made)
+                parents[change.change_id] = tuple(
+                    one.change_id for one in found if one.change_id != change.change_id and one.wave == change.wave
+                )
+        self._generations = _generations(parents)
+        for change_id in self._generations:
+            if parents[change_id]:
+                self._builds_on[change_id] = (*self.builds_on(change_id), *parents[change_id])
+
+
+def _generations(parents: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """By change, how long the longest way to one without parents is; changes in or behind a ring are left out."""
+    children: dict[str, list[str]] = defaultdict(list)
+    left = {}
+    for change_id, named in parents.items():
+        left[change_id] = len(named)
+        for parent in named:
+            children[parent].append(change_id)
+    found: dict[str, int] = {}
+    present = [change_id for change_id, open_parents in left.items() if not open_parents]
+    for generation in count():  # bounded: each takes at least one change
+        if not present:
+            return found
+        following = []
+        for change_id in present:
+            found[change_id] = generation
+            for child in children[change_id]:
+                left[child] -= 1
+                if not left[child]:
+                    following.append(child)
+        present = following
+    return found
 
 
 def _made_by(changes: Iterable[Change], needed_by: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], Change]:

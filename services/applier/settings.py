@@ -14,6 +14,8 @@ class ApplierSettings(ServiceSettings):
     """Settings of the applier; it holds the only credentials that may write."""
 
     systems: Path = installed_systems_folder()
+    vendors_folder: Path | None = None
+    """Folder of further systems that are data alone: a manifest and an interface document each."""
     connections: Path
     """File of the connections and their secret references."""
     identities: Path

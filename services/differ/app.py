@@ -31,7 +31,7 @@ async def run() -> None:
         committer=service.committer,
         connectors=Connectors(settings.connectors),
         connections=load_connections(settings.connections),
-        registry=Registry(settings.systems),
+        registry=Registry(settings.systems, vendors_folder=settings.vendors_folder),
         identities=load_identities(settings.identities),
         ledger=ledger,
         commitment_master=resolve(settings.commitment_key).encode(),

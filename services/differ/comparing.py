@@ -77,6 +77,8 @@ class Entity:
     """Digest of what the contract says of a field, its tables and transforms included, by field."""
     declaration_of: DeclarationOf | None = None
     """None where no declared delta is in force."""
+    write_companions: tuple[str, ...] = ()
+    """Fields that every change of a record sends along, because the target empties what is left out."""
 
 
 @dataclass(frozen=True)

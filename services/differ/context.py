@@ -94,6 +94,7 @@ def entity_of(
         protected=connector.protection(name),
         clause_digests=clause_digests(connector, name),
         declaration_of=_matcher(name, declarations),
+        write_companions=context.registry.write_companions_of(connector.definition.target.system, name),
     )
 
 

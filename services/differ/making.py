@@ -59,6 +59,7 @@ class Maker:
         self._drafted = drafted
         self._names = list(entity.contract.fields)
         self._classes = Classes(entity.contract)
+        self._companions = [name for name in entity.write_companions if name in entity.contract.fields]
         self._protected_fields = frozenset(name for name, one in entity.contract.fields.items() if one.protected)
         self._counting = Counting(entity, drafted)
         self._subjects = f"{entity.target}/{entity.name}/"
@@ -147,7 +148,8 @@ class Maker:
             before = self._record(part.known[row])
             self._counting.count(change_class, after, before=before, after={**before, **after})
         verb: ChangeVerb = "reactivate" if was_suspended and self._classes.reactivates(after) else "update"
-        self._finish(subject, change_class, verb, fields, after, after, self._record(part.shown[row]))
+        written = self._with_companions(after, lambda: self._record(part.known[row]))
+        self._finish(subject, change_class, verb, fields, after, written, self._record(part.shown[row]))
 
     def _class_of(self, cells: Iterable[Cell], after: Mapping[str, Value], *, was_suspended: bool) -> ChangeClass:
         had_value = [cell.name for cell in cells if cell.had_value]
@@ -184,7 +186,7 @@ class Maker:
         ]
         if self._counting.is_needed:
             self._counting.count(fate.change_class, after, before=known, after={**known, **after})
-        written = after if fate.change_class is ChangeClass.SUSPEND else {}
+        written = self._with_companions(after, lambda: known) if fate.change_class is ChangeClass.SUSPEND else {}
         self._finish(subject, fate.change_class, _VERBS[fate.change_class], fields, after, written, shown)
 
     def _after_removal(self, change_class: ChangeClass, known: Record) -> dict[str, Value]:
@@ -198,6 +200,18 @@ class Maker:
         membership = contract.membership
         emptied = {contract.key} if membership is None else {membership.group, membership.member}
         return {name: None for name in self._names if name in emptied}
+
+    def _with_companions(self, after: Record, known: Callable[[], Record]) -> Record:
+        """What is written to a record that exists: the change, and what it has to send along as the record has it.
+
+        What is sent along is no change: it enters neither the fields nor the id, and the applier writes only where the
+        record still shows what this run has seen.
+        """
+        left_out = [name for name in self._companions if name not in after]
+        if not left_out:
+            return after
+        record = known()
+        return {**{name: record[name] for name in left_out}, **after}
 
     def _is_held(self, subject: _Subject, wanted: Callable[[], Row] | None) -> bool:
         memory = subject.memory

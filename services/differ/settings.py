@@ -14,6 +14,8 @@ class DifferSettings(ServiceSettings):
     connectors: Path = Path("connectors")
     """Folder of the connector definitions."""
     systems: Path = installed_systems_folder()
+    vendors_folder: Path | None = None
+    """Folder of further systems that are data alone: a manifest and an interface document each."""
     connections: Path
     """File of the connections; only names, systems and environments are read here, never a secret."""
     identities: Path

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from services.extractor.handlers import REQUESTS, ROUTES, Context
-from services.extractor.questions import quarantine_items
+from services.extractor.questions import connection_checked, quarantine_items
 from services.extractor.settings import ExtractorSettings
 from shared.bus.budget import Pacers
 from shared.bus.questions import QUESTIONS_AT_ONCE, answering
 from shared.bus.wiring import connected, run_service
 from shared.contract.catalog import Connectors
-from shared.events.queries import QuarantineQuery
+from shared.events.queries import ConnectionQuery, QuarantineQuery
 from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
+from shared.telemetry.requests import RequestMetrics
 
 SERVICE = "extractor"
 TURN_SECONDS_MAX = 60.0
@@ -23,11 +24,14 @@ async def run() -> None:
     settings = ExtractorSettings()
     service = await connected(SERVICE, settings)
     pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=TURN_SECONDS_MAX)
-    systems = Registry(settings.systems, pacers=pacers)
+    metrics = RequestMetrics(service.metrics)
+    systems = Registry(
+        settings.systems, vendors_folder=settings.vendors_folder, pacers=pacers, meters=lambda one: metrics.of(one.name)
+    )
     context = Context(
         js=service.js,
         committer=service.committer,
-        connectors=Connectors(settings.connectors, systems.columns()),
+        connectors=Connectors(settings.connectors, systems.columns(), systems.write_companions()),
         connections=load_connections(settings.connections),
         registry=systems,
         clock=service.clock,
@@ -39,6 +43,11 @@ async def run() -> None:
     service.take_questions(
         "aether.quarantine.items",
         answering(QuarantineQuery, lambda question: quarantine_items(question, context)),
+        parallel=QUESTIONS_AT_ONCE,
+    )
+    service.take_questions(
+        "aether.connection.check",
+        answering(ConnectionQuery, lambda question: connection_checked(question, context)),
         parallel=QUESTIONS_AT_ONCE,
     )
     service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers={"extractor": settings.sides_at_once})

@@ -1,17 +1,66 @@
-"""What the extractor tells people who ask: what stands in a run's quarantine, and why. Never a value of a record."""
+"""What the extractor tells people who ask: what stands in a run's quarantine and why, and how a connection stands.
+
+Never a value of a record.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from typing import Final
 
 from services.extractor.handlers import Context
 from services.extractor.kept import fact_of
 from services.extractor.snapshot import Place, frames_of
 from shared.bus.questions import fitting
+from shared.errors import AetherError
 from shared.events.facts import SnapshotRead
-from shared.events.queries import QuarantineAnswer, QuarantineItem, QuarantineQuery
+from shared.events.queries import (
+    ConnectionAnswer,
+    ConnectionQuery,
+    FindingView,
+    QuarantineAnswer,
+    QuarantineItem,
+    QuarantineQuery,
+)
+from shared.ports.connections import Connection
+from shared.ports.system import Finding
 from shared.records.subjects import QUARANTINE
 from shared.run.state import checked_run
+
+CHECK_SECONDS_MAX: Final = 15.0
+"""For all that is tried of one connection; who asks waits a little longer."""
+
+
+async def connection_checked(question: ConnectionQuery, context: Context) -> ConnectionAnswer:
+    """What a harmless try of a connection found; `NeedsPerson` when there is no such connection."""
+    connection = context.connections.named(question.connection)
+    return ConnectionAnswer(
+        connection=connection.name,
+        system=connection.system,
+        environment=connection.environment,
+        tier=context.registry.tier(connection.system, role="source").title,
+        findings=tuple(
+            FindingView(subject=one.subject, is_good=one.is_good, text=one.text)
+            for one in await _findings(connection, context)
+        ),
+    )
+
+
+async def _findings(connection: Connection, context: Context) -> list[Finding]:
+    try:
+        source = context.registry.open_source(connection)
+    except AetherError as error:
+        return [Finding("settings", False, error.message)]
+    try:
+        async with asyncio.timeout(CHECK_SECONDS_MAX):
+            return list(await source.check())
+    except TimeoutError:
+        return [
+            Finding("network", False, f"not done after {CHECK_SECONDS_MAX:g} s; look at the system and its network")
+        ]
+    finally:
+        await source.close()
 
 
 async def quarantine_items(question: QuarantineQuery, context: Context) -> QuarantineAnswer:

@@ -18,6 +18,8 @@ class ExtractorSettings(ServiceSettings):
     connectors: Path = Path("connectors")
     """Folder of the connector definitions."""
     systems: Path = installed_systems_folder()
+    vendors_folder: Path | None = None
+    """Folder of further systems that are data alone: a manifest and an interface document each."""
     connections: Path
     """File of the connections and their secret references."""
     spill_folder: Path | None = None

@@ -26,8 +26,8 @@ from shared.events.stored import Stored
 
 READ_TIMEOUT_SECONDS: Final = 5.0
 READ_PATIENCE_SECONDS: Final = 25.0
-"""Without any good answer, while a server restarts or a leader is elected, before reading fails. A time and not a number
-of attempts: a server without a leader says so at once, and would use up attempts long before an election is over."""
+"""Without any good answer, while a server restarts or a leader is elected, before reading fails. A time and not a
+number of attempts: a server without a leader says so at once, and would use up attempts before an election is over."""
 READ_RETRY_SECONDS: Final = 0.5
 BATCH_MESSAGES: Final = 512
 BATCH_BYTES: Final = 8 * 2**20

@@ -133,7 +133,6 @@ STREAMS: Final[tuple[StreamSpec, ...]] = (
         max_age_seconds=3 * DAY_SECONDS,
         duplicate_window_seconds=120,
         allow_msg_ttl=True,
-        is_async_when_single=True,
     ),
     StreamSpec(
         name="LEASE",
@@ -194,6 +193,7 @@ REQUESTS: Final[tuple[RequestSpec, ...]] = (
     RequestSpec("aether.guard.declared", "differ", ROLES),
     RequestSpec("aether.guard.history", "differ", ROLES),
     RequestSpec("aether.quarantine.items", "extractor", ROLES),
+    RequestSpec("aether.connection.check", "extractor", ("operator",)),
     RequestSpec("aether.query.>", "auditor", ROLES),
 )
 

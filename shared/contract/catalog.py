@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.contract.connector import Connector
-from shared.contract.known import EntityColumns
+from shared.contract.known import EntityColumns, WriteCompanions
 from shared.contract.loading import load_connector
 from shared.contract.model import Lifecycle
 from shared.contract.problems import ContractInvalid, Problem
@@ -41,13 +41,20 @@ class Listing:
 
 
 class Connectors:
-    """The connectors in the subfolders of one folder; with `columns`, checked against what the systems declare."""
+    """The connectors in the subfolders of one folder; with `columns` and `companions`, checked against what the systems
+    declare."""
 
     def __init__(
-        self, folder: Path, columns: EntityColumns | None = None, *, transforms_folder: Path | None = None
+        self,
+        folder: Path,
+        columns: EntityColumns | None = None,
+        companions: WriteCompanions | None = None,
+        *,
+        transforms_folder: Path | None = None,
     ) -> None:
         self._folder = folder
         self._columns = columns
+        self._companions = companions
         self._transforms = transforms_folder
         self._met: dict[tuple[str, str], Connector] = {}
 
@@ -111,7 +118,7 @@ class Connectors:
         return self._folder / name
 
     def _loaded(self, folder: Path) -> Connector:
-        return load_connector(folder, self._columns, transforms_folder=self._transforms)
+        return load_connector(folder, self._columns, self._companions, transforms_folder=self._transforms)
 
     def _of_folder(self, folder: Path) -> Connector | None:
         """The folder's connector; None while it is faulty, which makes no release unknown."""

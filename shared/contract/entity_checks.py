@@ -144,6 +144,10 @@ def _target(known: Known, contract: EntityContract, path: Path) -> Iterator[Prob
         if name not in declared:
             text = f"{target} {entity} has no column {name!r}"
             yield known.problem((*path, "fields", name), text, among("columns", declared), at_key=True)
+    for name in sorted({*known.companions.get((target, entity), ())} - contract.fields.keys()):
+        text = f"{target} empties {entity} {name!r} whenever a change leaves it out"
+        fix = "add it to the fields (`managed: false` keeps it as it is), so that every change can send it along"
+        yield known.problem((*path, "fields"), text, fix, at_key=True)
 
 
 def _named_twice(known: Known, names: tuple[str, ...], path: Path) -> Iterator[Problem]:

@@ -17,6 +17,8 @@ from shared.contract.transforms import Transform
 
 EntityColumns = Mapping[tuple[str, str], Collection[str]]
 """The columns that systems declare, by (system, entity); a source or target that is not in it does not exist."""
+WriteCompanions = Mapping[tuple[str, str], Collection[str]]
+"""The columns that every change of a record has to send along, by (system, entity); none where there is no entry."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Known:
     """Places of the definition."""
     columns: EntityColumns | None
     """None when nothing is known of the systems."""
+    companions: WriteCompanions = field(default_factory=dict)
     protected: ProtectedRecords = field(default_factory=dict)
     listed: Located = field(default_factory=lambda: Located("protected.yaml"))
     """Places of the list of protected records."""

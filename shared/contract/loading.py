@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.contract.checking import cross_check
 from shared.contract.connector import Connector, release_digest
-from shared.contract.known import EntityColumns, Known
+from shared.contract.known import EntityColumns, Known, WriteCompanions
 from shared.contract.model import ConnectorDefinition
 from shared.contract.parts import transforms_named
 from shared.contract.positions import Located, read_yaml
@@ -44,11 +44,16 @@ Read = TypeVar("Read")
 
 
 def load_connector(
-    folder: Path, columns: EntityColumns | None = None, *, transforms_folder: Path | None = None
+    folder: Path,
+    columns: EntityColumns | None = None,
+    companions: WriteCompanions | None = None,
+    *,
+    transforms_folder: Path | None = None,
 ) -> Connector:
     """The connector in a folder such as `connectors/titanhst-staff`; `ContractInvalid` with every problem found.
 
-    With `columns` the names of entities and columns are checked against what the systems declare. Transforms are taken
+    With `columns` the names of entities and columns are checked against what the systems declare, with `companions`
+    whether the entities that are written hold what every change of them has to send. Transforms are taken
     from `transforms/` beside `connectors/` when no other folder is given.
     """
     name = folder.name
@@ -63,7 +68,9 @@ def load_connector(
     transforms, found = _read_transforms(
         definition, protected, located, transforms_folder or installed_transforms_folder()
     )
-    known = Known(definition, tables, transforms, located, columns, protected=protected, listed=listed)
+    known = Known(
+        definition, tables, transforms, located, columns, companions or {}, protected=protected, listed=listed
+    )
     problems += [*found, *cross_check(known, folder_name=name)]
     if problems:
         raise ContractInvalid(name, problems)

@@ -194,7 +194,8 @@ class EntityContract(Document):
     scope: Annotated[tuple[QualifiedCondition, ...], Field(max_length=20)] = ()
     """Only records for which all of these hold are desired; decided before any field is looked at."""
     after: Annotated[tuple[Name, ...], Field(max_length=20)] = ()
-    """Entities whose changes are applied before those of this one; removals go the other way round."""
+    """Entities whose changes are applied before those of this one; removals go the other way round. An entity that
+    names itself has records that build on each other: what a record names by its key is made before it."""
     key: Name
     """The field that identifies a record in source and target alike."""
     correlate: Annotated[tuple[Name, ...], Field(max_length=5)] = ()

@@ -20,9 +20,10 @@ NOT_OF_THE_VALUE = {"pii", "is_role", "is_rename", "privileged", "required"}
 
 
 def needs(definition: ConnectorDefinition) -> dict[str, tuple[str, ...]]:
-    """The entities of the definition that each one's changes wait for, without itself.
+    """The entities of the definition that each one's changes wait for.
 
-    A lookup in the entity itself, such as a person's supervisor, orders nothing: it sees what stood there before.
+    A lookup in the entity itself, such as a person's supervisor, orders nothing: it sees what stood there before. An
+    entity that names itself under `after` stays among them: its records build on each other.
     """
     wanted = {}
     for name, contract in definition.entities.items():
@@ -53,6 +54,8 @@ def _ring_from(
         return ()
     way.append(entity)
     for other in wanted[entity]:
+        if other == entity:
+            continue  # orders its own records, which is no ring of entities
         if found := _ring_from(other, wanted, way, settled):
             return found
     way.pop()
@@ -69,7 +72,7 @@ def ranks(definition: ConnectorDefinition) -> Mapping[str, int]:
 
     def rank(entity: str) -> int:
         if entity not in found:
-            found[entity] = max((rank(other) + 1 for other in wanted[entity]), default=0)
+            found[entity] = max((rank(other) + 1 for other in wanted[entity] if other != entity), default=0)
         return found[entity]
 
     return {entity: rank(entity) for entity in definition.entities}

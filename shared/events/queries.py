@@ -320,6 +320,33 @@ class QuarantineAnswer(Document):
     items: tuple[QuarantineItem, ...]
 
 
+class ConnectionQuery(Document):
+    """Body of `aether.connection.check`."""
+
+    connection: str = Field(max_length=60)
+
+
+class FindingView(Document):
+    """One thing that was tried of a connection, and what came of it."""
+
+    subject: str
+    """What was tried: network, authentication, permission, shape, settings …"""
+    is_good: bool
+    text: str
+    """What was seen and what to do."""
+
+
+class ConnectionAnswer(Document):
+    """Answer to `ConnectionQuery`: what a harmless try of the connection found, with the credential that may read."""
+
+    connection: str
+    system: str
+    environment: str
+    tier: str
+    """How far the system may be trusted, for reading."""
+    findings: tuple[FindingView, ...]
+
+
 class QueryRefused(Document):
     """Answer to a question that cannot be read."""
 
@@ -340,5 +367,6 @@ SERVICE_QUESTIONS: dict[str, tuple[str, type[Document], type[Document]]] = {
     "aether.guard.declared": ("differ", DeclaredQuery, DeclaredAnswer),
     "aether.guard.history": ("differ", HistoryQuery, HistoryAnswer),
     "aether.quarantine.items": ("extractor", QuarantineQuery, QuarantineAnswer),
+    "aether.connection.check": ("extractor", ConnectionQuery, ConnectionAnswer),
 }
 """Who answers the other questions, with question and answer; `QueryRefused` may answer any of them as well."""

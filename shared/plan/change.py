@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from shared.events.model import Document, FailureCode
 from shared.hashing.canonical import canonical_json_of_plain, sha256_hex
@@ -69,7 +69,7 @@ class Write(Document):
     method: str
     path: str
     """Below the connection's base address."""
-    body: dict[str, Value] | None
+    body: dict[str, JsonValue] | None
 
 
 class Change(Document):

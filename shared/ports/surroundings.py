@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from shared.clock import Clock, SystemClock
+from shared.ports.metering import Meter, Unmetered
 from shared.ports.pacing import Pacer, Unpaced
 from shared.secrets import Secret, resolve
 
@@ -28,3 +29,5 @@ class Surroundings:
     """Reads a secret by its reference."""
     pacer: Pacer = field(default_factory=Unpaced)
     """The rate budget of the connection that is opened."""
+    meter: Meter = field(default_factory=Unmetered)
+    """Counts the requests of the connection that is opened."""

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
+
+from pydantic import JsonValue
 
 Value = str | int | float | bool | None
 Record = Mapping[str, Value]
+
+Body: TypeAlias = Mapping[str, JsonValue]
+"""What a write sends: objects and lists of plain values, within each other as the system wants them."""
 
 ChangeVerb = Literal["create", "update", "suspend", "reactivate", "delete"]
 """What a write does to a record; the change's class says how risky that is."""
@@ -24,7 +29,7 @@ class WireWrite:
     """HTTP method, or the system's own verb."""
     path: str
     """Path below the connection's base address, already escaped; never a host."""
-    body: Mapping[str, Value] | None
+    body: Body | None
 
 
 class Wire(Protocol):

@@ -1,17 +1,17 @@
-"""Reading SQL databases whole, in pages, from one unchanging state; knows no vendor and no table."""
+"""Reading SQL databases whole, in pages, with a proof that nothing is missing; knows no vendor and no table.
+
+What needs the columnar engine (`reading`, `source`, `cells`) is imported from its own module, so that the rest can be
+had without it.
+"""
 
 from shared.sql_reading.engine import open_engine
-from shared.sql_reading.reading import SqlEntity, SqlReading
 from shared.sql_reading.settings import SqlSettings
-from shared.sql_reading.shape import FoundTable, Statements, TableNeed, Tables
-from shared.sql_reading.source import SqlSource
+from shared.sql_reading.shape import FoundTable, SqlEntity, Statements, TableNeed, Tables
 
 __all__ = [
     "FoundTable",
     "SqlEntity",
-    "SqlReading",
     "SqlSettings",
-    "SqlSource",
     "Statements",
     "TableNeed",
     "Tables",

@@ -8,7 +8,7 @@ one number has one text. Text where a date or decimal is declared goes on as fou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -38,6 +38,17 @@ def frame_of(rows: Sequence[Sequence[object]], columns: Sequence[Column], *, ent
     values_by_column = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     series = [_series(column, values, entity=entity) for column, values in zip(columns, values_by_column, strict=True)]
     return pl.DataFrame(series)
+
+
+def with_joined(frame: pl.DataFrame, joined: Mapping[str, Sequence[str]], *, order: Sequence[str]) -> pl.DataFrame:
+    """The frame with columns put together from others by "/", null where one of them is, in the given order."""
+    if not joined:
+        return frame
+    made = [
+        pl.concat_str([pl.col(part).cast(pl.String) for part in parts], separator="/").alias(name)
+        for name, parts in joined.items()
+    ]
+    return frame.with_columns(made).select(order)
 
 
 def _series(column: Column, values: Sequence[object], *, entity: str) -> pl.Series:

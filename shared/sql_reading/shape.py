@@ -1,15 +1,15 @@
-"""Finds the tables and columns that a reading needs, whatever the case of their names, before anything is selected.
+"""What an entity needs of a database, and finding it there, whatever the case of names, before anything is selected.
 
 A name that is missing is reported with its table, so that a renamed view never looks like an empty one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, inspect
+from sqlalchemy import Connection, Select, func, inspect, select
 from sqlalchemy import column as sql_column
 from sqlalchemy import null as sql_null
 from sqlalchemy import table as sql_table
@@ -18,6 +18,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
 from shared.errors import StopRun
+from shared.ports.system import Column
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class TableNeed:
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
     """Columns that are read as null where the table has none."""
+    may_be_missing: bool = False
+    """Whether the entity can be read without it: `build` then finds no such alias."""
 
 
 @dataclass(frozen=True)
@@ -65,27 +68,39 @@ class Statements:
     """One number: how many rows there are. Counted without the joins of `rows`, so that it tests them."""
 
 
+@dataclass(frozen=True)
+class SqlEntity:
+    """One entity: what it needs, what it delivers and how it is asked for."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    """Columns that order the rows, in that order; their values are the reading's cursor."""
+    needs: tuple[TableNeed, ...]
+    build: Callable[[Tables], Statements]
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns that the reading makes itself, from which others: their values joined by "/", null when one is null."""
+
+    @property
+    def selected(self) -> tuple[Column, ...]:
+        """The columns that the database is asked for."""
+        return tuple(column for column in self.columns if column.name not in self.joined)
+
+
 def find_tables(
     connection: Connection, needs: Sequence[TableNeed], *, schema_name: str | None
 ) -> tuple[dict[str, FoundTable], list[str]]:
     """The tables found, by alias, and a sentence for everything that is missing."""
-    inspector = inspect(connection)
-    available = [*inspector.get_table_names(schema=schema_name), *inspector.get_view_names(schema=schema_name)]
+    columns_of = _looked_up(connection, needs, schema_name=schema_name)
     found: dict[str, FoundTable] = {}
     missing: list[str] = []
     for need in needs:
         place = f"{schema_name}.{need.name}" if schema_name else need.name
-        actual_table = _same_name(need.name, available)
-        try:
-            names = (
-                [str(entry["name"]) for entry in inspector.get_columns(actual_table, schema=schema_name)]
-                if actual_table is not None
-                else []
-            )
-        except NoSuchTableError:
-            names = []
+        actual_table = _same_name(need.name, list(columns_of))
+        names = columns_of.get(actual_table, []) if actual_table is not None else []
         if actual_table is None or not names:
-            missing.append(f"table {place} does not exist or may not be seen by this login")
+            if not need.may_be_missing:
+                missing.append(f"table {place} does not exist or may not be seen by this login")
             continue
         actual = {name: same for name in (*need.required, *need.optional) if (same := _same_name(name, names))}
         missing.extend(f"table {place} has no column {name}" for name in need.required if name not in actual)
@@ -106,6 +121,48 @@ def require_tables(
             entity=entity,
             missing=len(missing),
         )
+    return found
+
+
+def _looked_up(connection: Connection, needs: Sequence[TableNeed], *, schema_name: str | None) -> dict[str, list[str]]:
+    """The columns of each needed table that there is, by its name in the database."""
+    wanted = {need.name.casefold() for need in needs}
+    if connection.dialect.name == "mssql":
+        return _looked_up_in_sql_server(connection, wanted, schema_name=schema_name)
+    inspector = inspect(connection)
+    found: dict[str, list[str]] = {}
+    for table in [*inspector.get_table_names(schema=schema_name), *inspector.get_view_names(schema=schema_name)]:
+        if table.casefold() in wanted:
+            try:
+                found[table] = [str(entry["name"]) for entry in inspector.get_columns(table, schema=schema_name)]
+            except NoSuchTableError:  # gone since
+                continue
+    return found
+
+
+def _looked_up_in_sql_server(
+    connection: Connection, wanted: set[str], *, schema_name: str | None
+) -> dict[str, list[str]]:
+    # One question for all of them: a student information system has hundreds of tables, and SQLAlchemy asks each of
+    # them for keys, defaults and comments.
+    own_schema = func.schema_name() if schema_name is None else schema_name
+    views = sql_table(
+        "COLUMNS",
+        *(sql_column(name) for name in ("TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION")),
+        schema="INFORMATION_SCHEMA",
+    )
+    of_schema = views.c.TABLE_SCHEMA
+    rows = connection.execute(
+        select(views.c.TABLE_NAME, views.c.COLUMN_NAME)
+        .where(
+            of_schema == own_schema,
+            func.lower(views.c.TABLE_NAME).in_(sorted(wanted)),
+        )
+        .order_by(views.c.TABLE_NAME, views.c.ORDINAL_POSITION)
+    )
+    found: dict[str, list[str]] = {}
+    for table, name in rows:
+        found.setdefault(str(table), []).append(str(name))
     return found
 
 

@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--staff", type=int, default=STAFF_DEFAULT, help="employees in the HR database")
+    parser.add_argument("--students", type=int, default=0, help="students in the Aeries database, with their classes")
     parser.add_argument("--reference-date", type=date.fromisoformat, default=REFERENCE_DATE, metavar="YYYY-MM-DD")
     parser.add_argument("--aeries-url", help="SQLAlchemy address; default an SQLite file in the folder")
     parser.add_argument("--hr-url", help="SQLAlchemy address; default an SQLite file in the folder")
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             out=options.out,
             seed=options.seed,
             staff=options.staff,
+            students=options.students,
             reference=options.reference_date,
             counts=ChangeCounts(**{each.name: getattr(options, each.name) for each in fields(ChangeCounts)}),
             aeries_url=options.aeries_url,
@@ -55,6 +57,7 @@ def make(
     out: Path,
     seed: int = 7,
     staff: int = STAFF_DEFAULT,
+    students: int = 0,
     reference: date = REFERENCE_DATE,
     counts: ChangeCounts | None = None,
     aeries_url: str | None = None,
@@ -63,7 +66,7 @@ def make(
 ) -> dict[str, object]:
     """Write aeries.db, hr.db (or to the addresses), titanhst.json and truth.json; returns the truth."""
     out.mkdir(parents=True, exist_ok=True)
-    world = generate(seed=seed, staff=staff, reference=reference)
+    world = generate(seed=seed, staff=staff, students=students, reference=reference)
     state = leave_behind(world, counts)
     write_aeries(world, aeries_url or _fresh(out / "aeries.db"), replace=replace)
     write_hr(world, hr_url or _fresh(out / "hr.db"), replace=replace)

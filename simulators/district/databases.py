@@ -35,6 +35,8 @@ from simulators.district.people import Row, World
 ROWS_PER_INSERT = 5_000
 
 AERIES = MetaData()
+CLASSES = MetaData()
+"""The tables of Aeries for students and classes, made only in a district that has any."""
 HR = MetaData()
 
 
@@ -77,6 +79,61 @@ Table(
     Column("FN", CHAR(20)), Column("EM", String(255)), Column("XD", DateTime), Column("DEL", SmallInteger),
 )  # fmt: skip
 Table(
+    "STU", CLASSES,
+    Column("SC", Integer, primary_key=True, autoincrement=False),
+    Column("SN", Integer, primary_key=True, autoincrement=False), Column("ID", Integer, nullable=False),
+    Column("CID", CHAR(10)), Column("LN", CHAR(50)), Column("FN", CHAR(30)), Column("MN", CHAR(30)),
+    Column("LNA", CHAR(50)), Column("FNA", CHAR(30)), Column("GR", SmallInteger), Column("BD", DateTime),
+    Column("GN", CHAR(1)), Column("SEM", String(255)), Column("NID", String(255)), Column("CU", Integer),
+    Column("SP", CHAR(1)), Column("ED", DateTime), Column("LD", DateTime), Column("TG", CHAR(1)),
+    Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
+    "CRS", CLASSES,
+    Column("CN", CHAR(6), primary_key=True), Column("CO", CHAR(15)), Column("DE", CHAR(30)),
+    Column("CR", Numeric(6, 2, asdecimal=False)), Column("DC", CHAR(4)), Column("LO", SmallInteger),
+    Column("HI", SmallInteger), Column("TG", CHAR(1)), Column("C3", CHAR(6)), Column("S1", CHAR(2)),
+    Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
+    "TRM", CLASSES,
+    Column("SC", Integer, primary_key=True, autoincrement=False), Column("TM", CHAR(2), primary_key=True),
+    Column("D1", DateTime), Column("D2", DateTime), Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
+    "MST", CLASSES,
+    Column("SC", Integer, primary_key=True, autoincrement=False),
+    Column("SE", Integer, primary_key=True, autoincrement=False), Column("PD", SmallInteger), Column("BL", CHAR(2)),
+    Column("SM", CHAR(2)), Column("DY", CHAR(10)), Column("CN", CHAR(6)), Column("TN", Integer), Column("TN2", Integer),
+    Column("RM", CHAR(10)), Column("CR", Numeric(6, 2, asdecimal=False)), Column("LO", SmallInteger),
+    Column("HI", SmallInteger), Column("MX", SmallInteger), Column("TS", SmallInteger), Column("CID", Integer),
+    Column("TR", CHAR(1)), Column("FSQ", Integer), Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
+    "SEC", CLASSES,
+    Column("SC", Integer, primary_key=True, autoincrement=False),
+    Column("SN", Integer, primary_key=True, autoincrement=False),
+    Column("SE", Integer, primary_key=True, autoincrement=False), Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
+    "SSE", CLASSES,
+    Column("SC", Integer, primary_key=True, autoincrement=False),
+    Column("SE", Integer, primary_key=True, autoincrement=False),
+    Column("ID", Integer, primary_key=True, autoincrement=False), Column("SD", DateTime), Column("ED", DateTime),
+    Column("PR", SmallInteger), Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
+    "ENR", CLASSES,
+    Column("ID", Integer, nullable=False), Column("SC", Integer, nullable=False), Column("SN", Integer),
+    Column("YR", Integer), Column("GR", SmallInteger), Column("ED", DateTime), Column("LD", DateTime),
+    Column("ER", CHAR(3)), Column("TR", CHAR(1)), Column("PR", CHAR(1)), Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
+    "CAR", CLASSES,
+    Column("SC", Integer, nullable=False), Column("SN", Integer, nullable=False), Column("SE", Integer, nullable=False),
+    Column("DS", DateTime), Column("DE", DateTime), Column("DEL", SmallInteger),
+)  # fmt: skip
+Table(
     "hr_person", HR,
     Column("person_id", Integer, primary_key=True, autoincrement=False), Column("employee_id", CHAR(12)),
     Column("last", CHAR(50)), Column("first", CHAR(40)), Column("preferred_first", CHAR(40)),
@@ -111,8 +168,10 @@ def sqlite_url(path: Path) -> str:
 
 
 def write_aeries(world: World, url: str, *, replace: bool = False) -> None:
-    """Write LOC, STF, TCH, USR and UGN; `replace` drops tables of these names first."""
+    """Write LOC, STF, TCH, USR and UGN, and with students their tables; `replace` drops tables of these names first."""
     _write(world, url, AERIES, replace=replace)
+    if world.classes is not None:
+        _write(world, url, CLASSES, replace=replace)
 
 
 def write_hr(world: World, url: str, *, replace: bool = False) -> None:

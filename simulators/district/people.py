@@ -22,6 +22,7 @@ from simulators.district.catalogue import (
     JobClass,
     Site,
 )
+from simulators.district.students import Classes
 
 Row = dict[str, object]
 Reason = Literal[
@@ -113,6 +114,8 @@ class World:
     """Table name → rows; the column names are those of `databases`."""
     rows_without_key: list[str] = field(default_factory=list)
     """Row references, `hr_person:<person_id>`."""
+    classes: Classes | None = None
+    """Students and classes, in a district that was asked for any."""
     mess: Counter[str] = field(default_factory=Counter)
     """How often each kind of mess was made."""
 

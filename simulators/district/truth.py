@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from simulators.district import class_rows
 from simulators.district.people import World
 from simulators.district.vendor import VendorState
 
@@ -22,7 +23,7 @@ def truth_of(world: World, state: VendorState) -> dict[str, object]:
     quarantined |= dict.fromkeys(world.rows_without_key, "missing_key")
     changed = sum(len(ids) for name, ids in state.changes.items() if name != "suspend")
     managed = [contact for contact in state.contacts if contact["externalId"] is not None]
-    return {
+    truth: dict[str, object] = {
         "seed": world.seed,
         "staff": world.staff,
         "reference_date": world.reference.isoformat(),
@@ -44,6 +45,32 @@ def truth_of(world: World, state: VendorState) -> dict[str, object]:
         "rows": {table: len(rows) for table, rows in sorted(world.tables.items())},
         "mess": dict(sorted(world.mess.items())),
     }
+    if world.classes is not None:
+        pupils = world.classes.pupils
+        unsound = {str(each.person_id): each.reason for each in pupils if each.is_desired and each.reason is not None}
+        truth["students"] = len(pupils)
+        truth["local"] = {
+            **class_rows.records_of(world.classes),
+            "staff": {
+                external_id: {
+                    "last_name": wanted.last_name,
+                    "first_name": wanted.first_name,
+                    "email": wanted.email,
+                    "mobile": wanted.mobile,
+                    "role": wanted.role,
+                    "school_code": _school_code(wanted.location),
+                }
+                for external_id, wanted in world.desired.items()
+            },
+        }
+        truth["local_quarantined"] = {"students": dict(sorted(unsound.items()))}
+    return truth
+
+
+def _school_code(location: str) -> str:
+    """The code of the school, 0 for a department."""
+    number = int(location.removeprefix("TL-"))
+    return str(number // 10 if number < 300 else 0)
 
 
 def write_json(path: Path, document: object) -> None:

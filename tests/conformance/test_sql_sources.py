@@ -37,7 +37,9 @@ from shared.errors import NeedsPerson, StopRun, TryLater
 from shared.ports.connections import Connection
 from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.system import Source
-from tests.conformance.source_suite import Bench, SourceSuite, pages_of
+from shared.sql_reading.reading import SqlReading
+from tests.conformance.bench import Bench, Observed
+from tests.conformance.source_suite import SourceSuite, pages_of
 from tests.support.postgres import PostgresServer, start_postgres
 
 Kind = Literal["sqlite", "postgresql"]
@@ -92,6 +94,8 @@ class Database:
 
     def source(self, system: str, **settings: Any) -> Source:
         settings = {"url": self.url, "page_rows": 10, **settings}
+        if system == "aeries_sql":
+            settings.setdefault("checked_entities", ["staff", "schools"])
         return REGISTRY.open_source(Connection(name="db", system=system, environment="staging", settings=settings))
 
 
@@ -388,3 +392,67 @@ async def test_reading_can_write_nothing(kind: Kind, tmp_path: Path, request: py
     with begin_snapshot(engine) as connection, pytest.raises(DBAPIError):
         connection.execute(insert(STF).values(staff(1)))
     engine.dispose()
+
+
+async def test_login_that_ends_between_two_readings_needs_a_person(server: PostgresServer) -> None:
+    database = Database("postgresql", server.create_database(f"sql_sources_{next(NAMES)}"))
+    database.make(HR)
+    name = f"ending_{next(NAMES)}"
+    database.run(text(f"create role {name} login"), text(f"grant select on all tables in schema public to {name}"))
+    source = database.source("ocde_hr_sql", url=database.url.replace("postgres@", f"{name}@"))
+    assert [page.rows.height for page in await pages_of(source, "assignments")] == [0]
+    database.run(text(f"alter role {name} nologin"))
+    with pytest.raises(NeedsPerson) as caught:
+        await pages_of(source, "assignments")
+    assert caught.value.code == "SRC_AUTH"
+    await source.close()
+
+
+async def test_database_without_a_connection_to_spare_is_left_alone_for_a_while(server: PostgresServer) -> None:
+    database = Database("postgresql", server.create_database(f"sql_sources_{next(NAMES)}"))
+    database.make(AERIES)
+    name = f"crowd_{next(NAMES)}"
+    database.run(text(f"create role {name} login connection limit 0"))
+    observed = Observed()
+    source = Registry(installed_systems_folder(), surroundings=observed.surroundings({})).open_source(
+        Connection(
+            name="db",
+            system="aeries_sql",
+            environment="staging",
+            settings={"url": database.url.replace("postgres@", f"{name}@")},
+        )
+    )
+    with pytest.raises(TryLater) as caught:
+        await pages_of(source, "staff")
+    assert caught.value.code == "SRC_RATE_LIMITED"
+    assert len(observed.slowed) == 1, "those who share the connection's budget were not told"
+    await source.close()
+
+
+async def test_reading_stops_at_its_limit_of_rows(aeries: Database) -> None:
+    aeries.run(insert(STF).values([staff(number) for number in range(1, 26)]))
+    source: Any = aeries.source("aeries_sql")
+    reading = SqlReading(source._entity("staff"), engine=source._engine, settings=source._settings, rows_max=20)
+    with pytest.raises(StopRun) as caught:
+        assert [page async for page in reading]
+    assert caught.value.code == "SRC_INCOMPLETE"
+    assert reading.expected is None
+    await source.close()
+
+
+async def test_statement_that_takes_too_long_is_given_up(server: PostgresServer) -> None:
+    database = Database("postgresql", server.create_database(f"sql_sources_{next(NAMES)}"))
+    database.run(text("create view hr_site as select '010' as site_code, 'x' || pg_sleep(20)::text as name"))
+    source = database.source("ocde_hr_sql", statement_timeout_seconds=1)
+    async with asyncio.timeout(15):
+        with pytest.raises(TryLater) as caught:
+            await pages_of(source, "sites")
+    assert caught.value.code == "SRC_UNREACHABLE"
+    await source.close()
+
+
+async def test_check_looks_at_the_entities_that_are_used_alone(aeries: Database) -> None:
+    findings = await aeries.source("aeries_sql", checked_entities=["staff", "students", "pupils"]).check()
+    shapes = [finding.is_good for finding in findings if finding.subject in ("shape", "settings")]
+    assert shapes == [True, False, False]
+    assert "there is no entity pupils" in findings[-1].text

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.http.limits import RETRY_AFTER_SECONDS_MAX, allowance_of, retry_after_of
 from shared.ports.pacing import Allowance
-from systems.titanhst.config import description
-from systems.titanhst.limits import RETRY_AFTER_SECONDS_MAX, allowance_of, retry_after_of
+from shared.ports.registry import installed_systems_folder
+from shared.ports.yaml_document import read_yaml
+from systems.http.description import HttpInterface
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
-DESCRIBED = description().allowance
+INTERFACE = read_yaml(installed_systems_folder() / "titanhst" / "http.yaml")
+DESCRIBED = HttpInterface.model_validate(dict(INTERFACE)).allowance
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,6 @@ NO_FIELD = "the fields are enabled, group_id, kind, mail, name, number, year"
             "    after: [▸users]\n    key: code\n",
             "entities wait for each other: groups → users → groups",
         ),
-        ("    key: code\n", "    after: [▸groups]\n    key: code\n", "entities wait for each other: groups → groups"),
         # the key
         (
             "required: true, pii: identifier}",

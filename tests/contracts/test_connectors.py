@@ -84,7 +84,8 @@ def test_misspelt_column_is_told_with_its_place_and_the_right_name() -> None:
 
 @pytest.mark.parametrize("folder", CONNECTORS, ids=lambda folder: folder.name)
 def test_every_connector_is_sound_and_names_only_columns_of_its_systems(folder: Path) -> None:
-    assert load_connector(folder, columns()).definition.name == folder.name
+    systems = Registry(installed_systems_folder())
+    assert load_connector(folder, systems.columns(), systems.write_companions()).definition.name == folder.name
 
 
 @pytest.mark.parametrize("folder", CONNECTORS, ids=lambda folder: folder.name)

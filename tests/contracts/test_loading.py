@@ -300,3 +300,20 @@ def test_the_list_of_connectors_shows_faulty_ones_with_their_problems(folder: Pa
     faulty, sound = Connectors(folder.parent).listings()
     assert (faulty.name, faulty.lifecycle, faulty.problems[0].line) == ("broken", None, 1)
     assert (sound.name, sound.version, sound.lifecycle, sound.problems) == ("small", "1.0.0", "draft", ())
+
+
+def test_an_entity_without_the_companion_of_its_writes_is_refused(folder: Path, columns: Columns) -> None:
+    columns["shop", "users"].append("leave_date")
+    companions = {("shop", "users"): ["leave_date", "mail"]}
+    with pytest.raises(ContractInvalid) as caught:
+        load_connector(folder, columns, companions)
+    (problem,) = caught.value.problems
+    assert "shop empties users 'leave_date' whenever a change leaves it out" in problem.text
+    assert "managed: false" in problem.fix
+    assert (folder / "connector.yaml").read_text().splitlines()[problem.line - 1].strip() == "fields:"
+    changed(
+        folder,
+        "      active: {constant",
+        "      leave_date: {from: [person.mail], managed: false}\n      active: {constant",
+    )
+    assert load_connector(folder, columns, companions).definition.name == "small"

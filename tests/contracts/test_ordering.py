@@ -10,7 +10,7 @@ from shared.contract import worked_example
 from shared.contract.connector import Connector
 from shared.contract.loading import load_connector
 from shared.contract.model import ConnectorDefinition
-from shared.contract.ordering import clause_digests, cycle, ranks
+from shared.contract.ordering import clause_digests, cycle, needs, ranks
 
 
 def definition(after: dict[str, list[str]], lookups: dict[str, str] | None = None) -> ConnectorDefinition:
@@ -46,10 +46,15 @@ def test_a_lookup_orders_like_after_except_in_the_entity_itself_and_outside_the_
     assert ranks(definition({"users": []}, {"users": "elsewhere"})) == {"users": 0}
 
 
+def test_an_entity_that_names_itself_orders_its_own_records_and_stands_where_it_stood() -> None:
+    nested = definition({"units": ["units"], "users": ["units"]})
+    assert ranks(nested) == {"units": 0, "users": 1}
+    assert needs(nested) == {"units": ("units",), "users": ("units",)}
+
+
 @pytest.mark.parametrize(
     ("after", "lookups", "ring"),
     [
-        ({"a": ["a"]}, {}, ("a", "a")),
         ({"a": ["b"], "b": ["c"], "c": ["b"]}, {}, ("b", "c", "b")),
         ({"a": ["b"], "b": []}, {"b": "a"}, ("a", "b", "a")),
     ],

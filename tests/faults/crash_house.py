@@ -69,6 +69,10 @@ class Violated(AssertionError):
     """What must hold after every crash does not hold."""
 
 
+class _Superseded(Exception):
+    """The run has made way for another one."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One run with what broke it."""
@@ -224,13 +228,23 @@ class CrashHouse:
         self._journal_from = int((await self.road.vendor("GET", "effects"))["last_seq"])
 
     async def carried_out(self) -> str:
-        """Ask for a run, approve its plan and wait for its end and for what follows it."""
-        run = await self.request()
-        await self.until(run, lambda state: state.status is RunStatus.AWAITING_APPROVAL, "awaiting approval")
-        await self.approve(run)
-        await self.until(run, lambda state: state.has_ended, "at its end")
-        await self.until_sealed(run)
-        return run
+        """Ask for a run, approve its plan and wait for its end and for what follows it.
+
+        Who asks again because no answer came may find both runs admitted: the later supersedes the earlier.
+        """
+        async with asyncio.timeout(3 * self.patience_seconds):
+            while True:
+                run = await self.request()
+                try:
+                    await self.until(
+                        run, lambda state: state.status is RunStatus.AWAITING_APPROVAL, "awaiting approval"
+                    )
+                    await self.approve(run)
+                    await self.until(run, lambda state: state.has_ended, "at its end")
+                except _Superseded:
+                    continue
+                await self.until_sealed(run)
+                return run
 
     async def request(self) -> str:
         """Ask for an apply run until one is admitted; its id."""
@@ -278,6 +292,8 @@ class CrashHouse:
         state: RunState | None = None
         while time.monotonic() < deadline:
             state = await self.state(run)
+            if state.status is RunStatus.SUPERSEDED:
+                raise _Superseded
             if is_there(state):
                 return state
             if state.has_ended or state.status is RunStatus.PAUSED:

@@ -23,8 +23,8 @@ SENT: Final = "shared.bus.client:BusClient.request"
 TAKEN: Final = "shared.bus.dispatch:Dispatcher.dispatch"
 ASKED: Final = "shared.bus.dispatch:Dispatcher.answer"
 ACKNOWLEDGED: Final = "nats.aio.msg:Msg.ack"
-WRITTEN: Final = "systems.titanhst.target:TitanhstTarget.write"
-LOOKED: Final = "systems.titanhst.target:TitanhstTarget.fetch"
+WRITTEN: Final = "systems.http.target:HttpTarget.write"
+LOOKED: Final = "systems.http.target:HttpTarget.fetch"
 
 INTENT: Final = IntentRecorded.event_type
 OUTCOME: Final = OutcomeRecorded.event_type

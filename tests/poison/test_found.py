@@ -15,12 +15,12 @@ from shared.errors import OutcomeUnknown, TryLater
 from shared.events.commands import DraftPlan
 from shared.events.documents import TEXT_MAX, FailureNote
 from shared.events.envelope import Undecodable, decode
+from shared.http.limits import retry_after_of
 from shared.ports.connections import Connection, ConnectionsInvalid, load_connections
 from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Target
 from shared.secrets import Secret
-from systems.titanhst.limits import retry_after_of
 from tests.conformance.fake_titanhst import contact
 from tests.poison.vendor import OneAnswer, http
 

@@ -20,6 +20,7 @@ from shared.hashing.canonical import sha256_hex
 from shared.ports.system import Column, ExpectedRows, Finding, Page, Receipt
 from shared.ports.wire import Record, Value, WireWrite
 from tests.simulation.loop import Process, ProcessIsDead, VirtualLoop
+from tests.support.plain import plain
 
 FIELDS: Final = ("external_id", "first_name", "email", "role", "active")
 ANSWER_SECONDS: Final = (0.005, 0.08)
@@ -109,7 +110,7 @@ class Vendor:
 
     def do(self, write: WireWrite, change_id: str, sender: str) -> Receipt | Exception:
         """Carry a write out; what the vendor would answer."""
-        body: Mapping[str, Value] = write.body or {}
+        body = plain(write.body)
         target_id = write.path.rpartition("/")[2]
         if write.method == "POST":
             same = [one for one in self.records.values() if one["external_id"] == body["external_id"]]

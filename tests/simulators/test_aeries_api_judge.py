@@ -18,8 +18,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from aeripy import Aeripy  # type: ignore[import-untyped]  # ships no types
-from aeripy.exceptions import AeripyException  # type: ignore[import-untyped]  # ships no types
+from aeripy import Aeripy
+from aeripy.exceptions import AeripyException
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
-import oneroster_client as judge  # type: ignore[import-untyped]  # it ships no types
+import oneroster_client as judge
 import pytest
 import requests
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-import snipeitpyapi  # type: ignore[import-untyped]  # it ships no types
+import snipeitpyapi
 from snipepy import (
     Config,
     Snipepy,

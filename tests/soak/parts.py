@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -74,7 +75,7 @@ async def died(house: CrashHouse, *chosen: Deaths, nth: int | None, repeat: str)
         trial = await house.exercise(*chosen, nth=nth)
     except Exception as error:  # noqa: BLE001 - a soak reports and goes on
         names = "+".join(point.name for deaths in chosen for point in deaths)
-        return Round("crashes", repeat, violations=[f"{names} (nth {nth}): {_told(error)}"])
+        return Round("crashes", repeat, violations=[f"{names} (nth {nth}): {_told(error)}; {_kept(house)}"])
     faults = Counter(point.name for deaths in chosen for point in deaths if point.name not in trial.missed)
     return Round("crashes", repeat, faults, runs=1, changes=trial.changes, missed=len(trial.missed))
 
@@ -97,8 +98,17 @@ async def _with_kills(house: CrashHouse, rng: Random, repeat: str) -> Round:
     try:
         trial = await house.exercise(beside=kill)
     except Exception as error:  # noqa: BLE001 - a soak reports and goes on
-        return Round("crashes", repeat, violations=[f"killed {kills}: {_told(error)}"])
+        return Round("crashes", repeat, violations=[f"killed {kills}: {_told(error)}; {_kept(house)}"])
     return Round("crashes", repeat, Counter(f"sigkill {part}" for _, part in kills), runs=1, changes=trial.changes)
+
+
+def _kept(house: CrashHouse) -> str:
+    """Where what the programs said is kept; the house itself is torn down after a violation."""
+    place = Path(tempfile.mkdtemp(prefix="aether-soak-kept-"))
+    layout = house.road.stack.layout
+    shutil.copytree(layout.logs, place / "logs")
+    shutil.copytree(layout.bus, place / "bus", ignore=shutil.ignore_patterns("secrets"), dirs_exist_ok=True)
+    return f"logs and bus: {place}"
 
 
 # --- wires and servers ----------------------------------------------------------------------------------------------

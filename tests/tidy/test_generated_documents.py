@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.documents import asyncapi
+from deploy.documents import asyncapi, systems
 from shared import failures_document
 from shared.bus import documents
 from shared.contract import language_document, schema
+from shared.ports.registry import Registry, installed_systems_folder
+from systems.http import interface_document
 from tests.tidy.tree import ROOT
 
 
@@ -21,11 +23,20 @@ from tests.tidy.tree import ROOT
         ("docs/schemas/connector.schema.json", schema.schema_text),
         ("docs/connector-language.md", language_document.render_markdown),
         ("docs/asyncapi.yaml", asyncapi.document_text),
+        ("docs/http-interface.md", interface_document.render_markdown),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_a_generated_document_is_current(name: str, printed: Callable[[], str]) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == printed(), f"{name} is out of date; run: make documents"
+
+
+def test_the_table_of_systems_is_current() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    printed = systems.table(Registry(installed_systems_folder()))
+    assert text == systems.with_table(text, printed), "the table of systems is out of date; run: make documents"
+    with pytest.raises(ValueError, match="marks"):
+        systems.with_table("no marks", printed)
 
 
 def test_make_documents_writes_every_generated_document() -> None:
@@ -36,6 +47,8 @@ def test_make_documents_writes_every_generated_document() -> None:
         "docs/schemas/connector.schema.json",
         "docs/connector-language.md",
         "docs/asyncapi.yaml",
+        "docs/http-interface.md",
     ):
         assert f"$(TOOLS)/document {name}" in makefile
+    assert "deploy.documents.systems README.md" in makefile
     assert "shared.events.schemas export" in makefile  # compares itself, in tests/contracts/events

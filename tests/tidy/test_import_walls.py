@@ -15,7 +15,7 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("cli", "services", "shared", "simulators", "systems")
 CONTRACT: Final = "importlinter:contract:"
-SYSTEMS_MAY_IMPORT: Final = {"clock", "errors", "failures", "ports", "secrets", "sql_reading", "yaml_bounds"}
+SYSTEMS_MAY_IMPORT: Final = {"clock", "errors", "failures", "http", "ports", "secrets", "sql_reading", "yaml_bounds"}
 """Rooms of shared that are open to a system."""
 LINT: Final = """
 import sys
@@ -38,10 +38,10 @@ class Seed(NamedTuple):
 
 SEEDS: Final = (
     Seed("services-apart", "services/differ/pages.py", "import services.applier.settings"),
-    Seed("systems-by-manifest", "services/extractor/extract.py", "import systems.titanhst.wire"),
-    Seed("systems-by-manifest", "cli/options.py", "from systems.titanhst import wire"),
-    Seed("systems-apart", "systems/titanhst/wire.py", "import systems.aeries_sql.config"),
-    Seed("systems-are-guests", "systems/titanhst/wire.py", "import shared.bus.topology"),
+    Seed("systems-by-manifest", "services/extractor/extract.py", "import systems.http.wire"),
+    Seed("systems-by-manifest", "cli/options.py", "from systems.http import wire"),
+    Seed("systems-apart", "systems/http/wire.py", "import systems.aeries_sql.config"),
+    Seed("systems-are-guests", "systems/http/wire.py", "import shared.bus.topology"),
     Seed("systems-are-guests", "systems/aeries_sql/source.py", "from shared.contract import model"),
     Seed("simulators-are-strangers", "simulators/kit/lines.py", "import shared.clock"),
     Seed("shared-below", "shared/bus/program.py", "import simulators.kit.lines"),
@@ -56,7 +56,7 @@ SEEDS: Final = (
     Seed("pure-decisions", "services/extractor/normalise.py", "from os import environ"),
     # Not in the decision itself, but in what it calls.
     Seed("pure-decisions", "shared/contract/columnar.py", "import httpx"),
-    Seed("pure-wires", "systems/titanhst/wire.py", "import httpx"),
+    Seed("pure-wires", "systems/http/wire.py", "import httpx"),
 )
 
 

@@ -72,6 +72,9 @@ class SmallRegistry(Registry):
     def wire(self, system_name: str) -> Wire:
         return SmallWire()
 
+    def write_companions_of(self, system_name: str, entity: str) -> tuple[str, ...]:
+        return ()
+
 
 @dataclass(frozen=True)
 class Picture:

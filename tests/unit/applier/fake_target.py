@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -13,6 +13,7 @@ from shared.errors import TargetMoved
 from shared.hashing.canonical import sha256_hex
 from shared.ports.system import Column, ExpectedRows, Finding, Page, Receipt
 from shared.ports.wire import Record, Value, WireWrite
+from tests.support.plain import plain
 from tests.unit.plan.plan_builder import FIELDS
 
 ANY = "any"
@@ -112,7 +113,7 @@ class FakeTarget:
         return receipt
 
     def _do(self, write: WireWrite, change_id: str, *, is_kept: bool) -> Receipt:
-        body: Mapping[str, Value] = write.body or {}
+        body = plain(write.body)
         target_id = write.path.rpartition("/")[2]
         if write.method == "POST":
             if any(one["external_id"] == body["external_id"] for one in self.records.values()):

@@ -12,6 +12,7 @@ from shared.bus.lease import LeaseLost
 from shared.bus.publishing import Conflict
 from shared.errors import AetherError, NeedsPerson
 from shared.plan.change import ChangeClass
+from tests.support.plain import plain
 from tests.unit.applier.applying_bench import (
     UNAUTHORIZED,
     UNREACHABLE,
@@ -151,7 +152,7 @@ async def test_no_more_than_so_many_outcomes_are_ever_waiting_to_be_durable(monk
     monkeypatch.setattr(apply_module, "OUTCOMES_PENDING_MAX", 7)
     one = bench(*(change(n) for n in range(1, 60)), in_flight=20)
     for each in one.changes:
-        one.target.records[str(each.target_id)].update(each.write.body or {})  # nothing to write: no intents
+        one.target.records[str(each.target_id)].update(plain(each.write.body))  # nothing to write: no intents
     one.journal.seconds = 1.0
     assert await one.run() is None
     assert len(one.journal.concluded) == 59
@@ -219,7 +220,7 @@ async def test_outcome_that_cannot_be_looked_up_stays_unknown_until_the_target_a
 async def test_all_unknown_outcomes_are_looked_up_however_many() -> None:
     one = _with_unknown(*range(150))
     for each in one.changes[:70]:
-        one.target.records[str(each.target_id)].update(each.write.body or {})
+        one.target.records[str(each.target_id)].update(plain(each.write.body))
     await one.run()
     assert one.results() == {"applied": 70, "not_attempted": 80}
 

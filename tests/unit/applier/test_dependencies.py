@@ -127,6 +127,50 @@ def chain() -> tuple[Change, Change, Change, Change]:
     )
 
 
+NESTED = (EntityPlan(entity=ENTITY, compared_fields=FIELDS, personal_fields=(), needs=(ENTITY,)),)
+
+
+def nested(*links: tuple[int, int | None]) -> list[Change]:
+    """Contacts that are made, each naming another one."""
+    values = {name: value for name, value in record(502).items() if name != "target_id"}
+    return [
+        change(number, C.CREATE, after={**values, "external_id": f"E{number}", "role": f"E{parent}"})
+        for number, parent in links
+    ]
+
+
+def test_records_of_one_entity_follow_each_other_by_generation() -> None:
+    links = ((500, 501), (501, 502), (502, None), (503, 502))
+    changes = nested(*links)
+    built = Dependencies(changes, NESTED)
+    assert [built.generation(one.change_id) for one in changes] == [2, 1, 0, 1]
+    assert built.builds_on(changes[0].change_id) == (changes[1].change_id,)
+    assert built.builds_on(changes[2].change_id) == ()
+    plain = tuple(each.model_copy(update={"needs": ()}) for each in NESTED)
+    assert Dependencies(changes, plain).generation(changes[0].change_id) == 0
+
+
+def test_records_that_name_each_other_in_a_ring_wait_for_nobody() -> None:
+    changes = nested((500, 501), (501, 500), (502, 502), (503, 500))
+    built = Dependencies(changes, NESTED)
+    for one in changes:
+        assert built.generation(one.change_id) == 0
+        assert built.verdict(one.change_id, {}) == "go"
+
+
+async def test_a_record_goes_out_behind_the_one_that_it_builds_on_and_not_without_it() -> None:
+    changes = nested((500, 501), (501, 502), (502, None))
+    house = bench(*changes, entities=NESTED)
+    assert await house.run() is None
+    assert house.results() == {"applied": 3}
+    assert list(house.target.sent) == [one.change_id for one in reversed(changes)]
+    changes = nested((500, 501), (501, 502), (502, None))
+    house = bench(*changes, entities=NESTED)
+    house.target.faults[changes[1].change_id].append(Fault(RecordRefused("APL_REFUSED_RECORD", "bad name")))
+    assert await house.run() is None
+    assert [house.result(one) for one in changes] == ["dependency_skipped", "quarantined", "applied"]
+
+
 async def test_chain_whose_first_change_is_applied_is_applied() -> None:
     house = bench(*chain(), entities=CHAIN)
     assert await house.run() is None

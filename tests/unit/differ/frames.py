@@ -124,6 +124,7 @@ def entity_of(
     protected: Protection = NOTHING_PROTECTED,
     clause_digests: Mapping[str, str] | None = None,
     declaration_of: DeclarationOf | None = None,
+    write_companions: tuple[str, ...] = (),
 ) -> Entity:
     return Entity(
         target=TARGET,
@@ -135,6 +136,7 @@ def entity_of(
         protected=protected,
         clause_digests=clause_digests or {},
         declaration_of=declaration_of,
+        write_companions=write_companions,
     )
 
 

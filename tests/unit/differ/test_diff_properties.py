@@ -17,6 +17,7 @@ from shared.contract.model import EntityContract, Membership
 from shared.hashing.commitment import commit, subject_key
 from shared.plan.change import Change
 from shared.ports.wire import Value
+from tests.support.plain import plain
 from tests.unit.differ.frames import Outcome, contract, entity_of, run, want
 from tests.unit.differ.naive import Answer, Question, Row, Told, answer
 from tests.unit.plan.plan_builder import ENTITY, FIELDS, MASTER, NOW, TARGET, record
@@ -253,11 +254,11 @@ def test_applied_changes_give_what_is_wanted(wanted: list[dict[str, Value]], liv
     for number, change in enumerate(outcome.changes):
         assert change.write.body is not None
         if change.target_id is None:
-            store[f"new-{number}"] = {**dict.fromkeys(FIELDS), **change.write.body}
+            store[f"new-{number}"] = {**dict.fromkeys(FIELDS), **plain(change.write.body)}
         else:
             before = store[change.target_id]
             assert all(before[field.name] == field.before for field in change.fields)
-            before.update(change.write.body)
+            before.update(plain(change.write.body))
     left = set(outcome.ambiguous_keys) | {key for key, _, _ in outcome.told}
     managed = {str(row["external_id"]): row for row in store.values() if row["external_id"] is not None}
     for row in wanted:

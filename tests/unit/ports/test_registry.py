@@ -13,13 +13,17 @@ import pytest
 
 from shared.errors import NeedsPerson
 from shared.ports.connections import Connection
+from shared.ports.discovery import ManifestInvalid
+from shared.ports.metering import Unmetered
 from shared.ports.pacing import Pacer, Unpaced
-from shared.ports.registry import ManifestInvalid, Registry, installed_systems_folder
+from shared.ports.quality import RULES, Tier
+from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Source, Target
 from shared.secrets import Secret
 
 NUMBERS = count(1)
+BRONZE = [rule.name for rule in RULES if rule.tier is Tier.BRONZE]
 REPOSITORY = installed_systems_folder().parent
 
 MANIFEST = """\
@@ -43,6 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     paper = tmp_path / name / "paper"
     paper.mkdir(parents=True)
     (paper / "manifest.yaml").write_text(MANIFEST)
+    (paper / "quality.yaml").write_text(f"shown: [{', '.join(BRONZE)}]\n")
     (paper / "config.py").write_text(
         "from pydantic import BaseModel\nclass PaperConfig(BaseModel, extra='forbid'):\n    size: int\n"
     )
@@ -100,6 +105,27 @@ def test_settings_are_checked_without_reading_a_secret() -> None:
         registry.check_settings(good.model_copy(update={"settings": {**settings, "token": "the-token-itself"}}))
 
 
+def test_connection_that_is_opened_gets_its_own_meter(folder: Path) -> None:
+    meter = Unmetered()
+    built = cast(Any, Registry(folder, meters=lambda _: meter).open_source(paper(size=4)))
+    assert built[1].meter is meter
+
+
+def test_system_that_shows_too_little_is_not_opened(folder: Path) -> None:
+    (folder / "paper" / "quality.yaml").write_text(f"shown: [{', '.join(BRONZE[1:])}]\n")
+    with pytest.raises(NeedsPerson, match=f"is of the tier none, and a source must be bronze.*{BRONZE[0]}") as caught:
+        Registry(folder).open_source(paper(size=4))
+    assert caught.value.code == "SRC_CONFIG"
+    (folder / "paper" / "quality.yaml").unlink()
+    assert Registry(folder).tier("paper", role="source") is Tier.NONE, "who shows nothing is trusted with nothing"
+
+
+def test_broken_quality_is_told_with_its_place(folder: Path) -> None:
+    (folder / "paper" / "quality.yaml").write_text("shown: [no_such_rule]\n")
+    with pytest.raises(ManifestInvalid, match=r"quality\.yaml:1:1: .*no_such_rule is no rule"):
+        Registry(folder).open_source(paper(size=4))
+
+
 def test_source_cannot_be_opened_as_target_or_wire(folder: Path) -> None:
     registry = Registry(folder)
     with pytest.raises(NeedsPerson, match="cannot be a target") as caught:
@@ -145,6 +171,7 @@ def test_code_from_another_folder_of_the_same_name_is_never_run(folder: Path, tm
     twin = tmp_path / "twin" / folder.name
     (twin / "paper").mkdir(parents=True)
     (twin / "paper" / "manifest.yaml").write_text(MANIFEST)
+    (twin / "paper" / "quality.yaml").write_text(f"shown: [{', '.join(BRONZE)}]\n")
     (twin / "paper" / "config.py").write_text("class PaperConfig: ...")
     with pytest.raises(NeedsPerson, match="is loaded from"):
         Registry(twin).open_source(paper(size=4))

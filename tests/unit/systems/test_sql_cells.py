@@ -81,7 +81,7 @@ def test_frame_without_rows_has_columns_and_types() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql+psycopg://u:hunter2@h/d", "mssql+pymssql://u@h/d", "postgresql://u@h/d", "hunter2"]
+    "url", ["postgresql+psycopg://u:hunter2@h/d", "mssql+pyodbc://u@h/d", "postgresql://u@h/d", "hunter2"]
 )
 def test_address_with_password_or_unproven_driver_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ValidationError) as caught:

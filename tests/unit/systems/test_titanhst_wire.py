@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from shared.errors import StopRun
-from systems.titanhst.config import description
-from systems.titanhst.wire import WrongShape, build_wire, entity_at, record_of, rows_of
+from shared.http.shape import WrongShape
+from shared.ports.registry import installed_systems_folder
+from shared.ports.yaml_document import read_yaml
+from systems.http.family import family_of
+from systems.http.wire import entity_at, page_of, record_of
 
-WIRE = build_wire()
-HTTP = description()
+FAMILY = family_of(read_yaml(installed_systems_folder() / "titanhst" / "http.yaml"), name="titanhst")
+WIRE = FAMILY.build_wire()
+HTTP = FAMILY.http
 CONTACT: dict[str, Any] = {
     "id": "c-1",
     "externalId": None,
@@ -107,7 +111,7 @@ def test_record_is_read_by_canonical_names_in_the_described_order() -> None:
 
 
 def test_unknown_fields_are_counted_by_name() -> None:
-    rows = rows_of(
+    rows = page_of(
         {"total": 2, "items": [{**CONTACT, "x": 1}, {**CONTACT, "x": 2, "y": 3}]}, http=HTTP, entity="contacts"
     )
     assert (rows.total, rows.length, rows.unknown_fields) == (2, 2, {"x": 2, "y": 1})
@@ -130,7 +134,7 @@ def test_unknown_fields_are_counted_by_name() -> None:
 )
 def test_wrong_shape_is_named_by_pointer(body: Any, pointer: str) -> None:
     with pytest.raises(WrongShape) as caught:
-        rows_of(body, http=HTTP, entity="contacts")
+        page_of(body, http=HTTP, entity="contacts")
     assert caught.value.pointer == pointer
 
 

@@ -1,0 +1,62 @@
+"""Lines to the other side: HTTP clients with one connection each, lent to one request at a time.
+
+A pool of many connections searches all of them for every request and every answer; with 32 requests under way that
+costs twice what the request itself does. It sends nothing by itself and knows nothing of what is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+
+import httpx
+
+LINES_MAX = 64
+"""Requests under way at once; further ones wait for a line."""
+
+
+@cache
+def _trust_store() -> ssl.SSLContext:
+    """Whom we believe, read once: it takes longer than most requests. A renewed store counts from the next start on."""
+    return httpx.create_ssl_context()
+
+
+class Lines:
+    """The lines of one client; a line is opened when all others are busy."""
+
+    def __init__(self, *, headers: Mapping[str, str], timeout_seconds: float) -> None:
+        self._headers = dict(headers)
+        self._timeout_seconds = timeout_seconds
+        self._ssl = _trust_store()
+        self._free = asyncio.Semaphore(LINES_MAX)
+        self._idle: list[httpx.AsyncClient] = []
+        self._all: list[httpx.AsyncClient] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A line that nobody else uses until the block ends; the one used last, so that few stay open."""
+        async with self._free:
+            line = self._idle.pop() if self._idle else self._opened()
+            try:
+                yield line
+            finally:
+                self._idle.append(line)
+
+    async def close(self) -> None:
+        """Close every line; may be called twice."""
+        for line in self._all:
+            await line.aclose()
+
+    def _opened(self) -> httpx.AsyncClient:
+        line = httpx.AsyncClient(
+            headers=self._headers,
+            timeout=self._timeout_seconds,
+            follow_redirects=False,
+            verify=self._ssl,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+        )
+        self._all.append(line)
+        return line

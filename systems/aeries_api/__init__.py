@@ -1,0 +1,1 @@
+"""Aeries over its own REST API: schools, staff, students, courses, sections, rosters and enrolments."""

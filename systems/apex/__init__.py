@@ -1,0 +1,1 @@
+"""Apex Learning: students, staff, classrooms and enrolments, read and written over its import interface."""

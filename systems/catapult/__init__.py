@@ -1,0 +1,1 @@
+"""Catapult EMS, as data; `systems.files` reads and writes it."""

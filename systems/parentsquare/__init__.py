@@ -1,0 +1,1 @@
+"""ParentSquare, as data; `systems.files` reads and writes it."""
