@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults soak check lint types walls bench bench-road documents clean FORCE
+.PHONY: help setup demo trial test faults soak check lint types walls bench bench-road documents clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -30,6 +30,8 @@ PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
 SOAK_ARGUMENTS ?=
 MINUTES ?= 30
+CONNECTOR ?= all
+SIZE ?= 400
 
 unexport VIRTUAL_ENV
 export UV_PROJECT_ENVIRONMENT := $(VENV)
@@ -42,6 +44,9 @@ setup: $(SYNC_STAMP) ## Make .venv hold exactly what uv.lock names; quick when n
 
 demo: setup ## Play a whole run on this machine and stay up; ONCE=1 ends when done
 	$(RUN) -m cli.demo $(if $(filter-out 0,$(ONCE)),--once)
+
+trial: setup ## Run a connector from an empty house to a proven log against simulated systems: CONNECTOR=all SIZE=400
+	$(RUN) -m cli.trial $(CONNECTOR) --size $(SIZE)
 
 test: setup ## Run the whole suite in two halves side by side, in each the quick tests first
 	$(RUN) -m tests.halves $(PYTEST_ARGUMENTS)

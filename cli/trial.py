@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ruamel.yaml import YAML
 
@@ -37,8 +37,9 @@ from shared.events.commands import DecideRun, RequestRun
 from shared.events.queries import RunAnswer, RunView
 from shared.ids import RandomIds
 from shared.secrets import resolve
-from simulators.stages.catalogue import STAGES
-from simulators.stages.stage import Program, Stage
+
+if TYPE_CHECKING:  # the stages make databases, whose engine no other verb needs
+    from simulators.stages.stage import Program, Stage
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_SECONDS_MAX: Final = 120.0
@@ -73,6 +74,8 @@ class Trial:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try one connector, or all; 0 when all held."""
+    from simulators.stages.catalogue import STAGES
+
     parser = argparse.ArgumentParser(prog="python -m cli.trial", description=__doc__)
     parser.add_argument("connector", choices=[*STAGES, "all"])
     parser.add_argument("--size", type=int, default=SIZE_DEFAULT, help="students, or what the connector moves")
@@ -97,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def tried(name: str, *, size: int = SIZE_DEFAULT) -> Trial:
     """One trial; `Mismatch` says what did not hold."""
+    from simulators.stages.catalogue import STAGES
+
     async with AsyncExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="aether-trial-")))
         (folder / "stage").mkdir()
@@ -238,9 +243,10 @@ def _published(stage: Stage, folder: Path) -> Path:
         for file, text in stage.tables.get(name, {}).items():
             (place / "tables" / file).write_text(text, encoding="utf-8")
         definition = place / "connector.yaml"
-        definition.write_text(
-            definition.read_text(encoding="utf-8").replace("lifecycle: draft", "lifecycle: active"), encoding="utf-8"
-        )
+        text = definition.read_text(encoding="utf-8").replace("lifecycle: draft", "lifecycle: active")
+        for word, instead in stage.words.get(name, {}).items():
+            text = text.replace(word, instead)
+        definition.write_text(text, encoding="utf-8")
         publish(place, load_connector(place), at=datetime.now(UTC), by="trial")
     return folder
 

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -56,6 +57,8 @@ class Lines:
             timeout=self._timeout_seconds,
             follow_redirects=False,
             verify=self._ssl,
+            # A cookie would let the other side tell our requests apart, and answer by what it remembers of them.
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
         )
         self._all.append(line)

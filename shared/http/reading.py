@@ -87,14 +87,15 @@ class PagedReading:
         return self._walk()
 
     async def _walk(self) -> AsyncIterator[Page]:
-        number = self._first_number - 1
+        number = came = self._first_number - 1
         async for fetched in self._pages():
-            if number >= self._pages_max:
+            if came >= self._pages_max:
                 raise StopRun(
                     "SRC_INCOMPLETE",
-                    f"entity {self._entity}: not at its end after {number} pages (pages_max)",
+                    f"entity {self._entity}: not at its end after {came} pages (pages_max)",
                     entity=self._entity,
                 )
+            came += 1  # empty ones as well: a list may go on for ever without any record
             if not fetched.rows.length and number >= self._first_number:
                 continue  # an empty page behind others says only that they were all
             number += 1

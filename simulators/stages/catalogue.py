@@ -12,14 +12,17 @@ from simulators.aeries_api.world import make_world as aeries_world
 from simulators.district.__main__ import make as make_district
 from simulators.google_directory import keys as google_keys
 from simulators.google_directory.methods import SCOPES as GOOGLE_SCOPES
-from simulators.google_directory.world import ADMIN
+from simulators.google_directory.world import ADMIN, DOMAIN
 from simulators.snipeit.world import world as snipeit_world
 from simulators.stages.stage import Maker, Program, Stage, local_connection, secret_file, seed_file
 
 YEAR: Final = 2026
+APEX_COURSES: Final = ("0210", "0310")
+"""Courses of the sample district that are taught with Apex."""
 GOOGLE_TOKENS: Final = "https://oauth2.googleapis.com/token"
 """As the vendor's own key files say; the connection names the simulator instead."""
-STUDENT_DOMAIN: Final = "students.example.org"
+STUDENT_DOMAIN: Final = "student.district.example"
+"""Where the sample's students have their addresses."""
 
 
 def _database(folder: Path, name: str, *, system: str) -> dict[str, Any]:
@@ -68,7 +71,11 @@ def local_snipeit_users(folder: Path, size: int) -> Stage:
     """Staff of the district's own tables as users of Snipe-IT, once HR has filled the tables."""
     program, connection = _snipeit(folder, users=5, assets=5)
     connections = {**_district(folder, size, students=False), "snipeit": connection}
-    tables = {"local-snipeit-users": {"locations.csv": "school_code,location_id\n1,1\n2,2\n3,3\n"}}
+    tables = {
+        "local-snipeit-users": {
+            "locations.csv": "school_code,location_id\n" + "".join(f"{code},{1 + code % 2}\n" for code in range(25))
+        }
+    }
     return Stage(("hr-local", "local-snipeit-users"), (program,), connections, tables, changes_min=100)
 
 
@@ -85,7 +92,7 @@ def aeries_google_students(folder: Path, size: int) -> Stage:
         folder,
         "google",
         {
-            "domains": ["example.org", STUDENT_DOMAIN],
+            "domains": [DOMAIN, STUDENT_DOMAIN],
             "orgUnits": [{"orgUnitPath": path} for path in units[:1]],
             "users": [
                 {
@@ -131,8 +138,79 @@ def aeries_google_students(folder: Path, size: int) -> Stage:
         (aeries, google),
         {"aeries-api": aeries_connection, "google-students": connection},
         {"aeries-google-students": {"units.csv": table}},
+        {"aeries-google-students": {"students.example.org": STUDENT_DOMAIN}},
         changes_min=size,
     )
+
+
+def local_apex(folder: Path, size: int) -> Stage:
+    """Students, staff, classrooms and enrolments of the district's own tables in Apex, once they are filled."""
+    schools = [str(code) for code in range(25)]
+    program, connection = _apex(
+        folder,
+        {
+            "organizations": [{"ImportOrgId": code, "Name": f"School {code}"} for code in schools],
+            "products": [
+                {"ProductCode": f"P-{course}", "ProgramCode": f"G-{course}", "ProductName": f"Course {course}"}
+                for course in APEX_COURSES
+            ],
+            "orders": [
+                {"ImportOrgId": code, "ProgramCode": f"G-{course}", "Seats": 100_000}
+                for code in schools
+                for course in APEX_COURSES
+            ],
+        },
+    )
+    tables = {
+        "organizations.csv": "school_code,import_org_id,remark\n" + "".join(f"{code},{code},\n" for code in schools),
+        "products.csv": "course_code,product_codes,remark\n" + "".join(f"{c},P-{c},\n" for c in APEX_COURSES),
+        "programs.csv": "course_code,program_code\n" + "".join(f"{c},G-{c}\n" for c in APEX_COURSES),
+    }
+    return Stage(
+        ("hr-local", "aeries-sql-local", "local-apex"),
+        (program,),
+        {**_district(folder, size, students=True), "apex": connection},
+        {"local-apex": tables},
+        changes_min=size // 2,
+    )
+
+
+def apex_local(folder: Path, size: int) -> Stage:
+    """Students and enrolments of Apex, in tables beside those of the register."""
+    program, connection = _apex(folder, {"generate": {"people": size, "seed": 7}})
+    local = local_connection(folder)
+    local["settings"]["table_prefix"] = "apex_"
+    return Stage(("apex-local",), (program,), {"apex": connection, "local-apex": local}, changes_min=size)
+
+
+def staff_catapult(folder: Path, size: int) -> Stage:
+    """Staff of HR as a file for Catapult's nightly import."""
+    (folder / "out").mkdir()
+    ems = {
+        "system": "catapult",
+        "environment": "staging",
+        "settings": {"folder": str(folder / "out"), "missing_is_empty": True},
+    }
+    connections = {"hr": _district(folder, size, students=False)["hr"], "ems": ems}
+    return Stage(("staff-catapult",), (), connections, changes_min=100)
+
+
+def _apex(folder: Path, seed: Mapping[str, Any]) -> tuple[Program, dict[str, Any]]:
+    name, secret = secret_file(folder, "apex-id", "reader"), secret_file(folder, "apex")
+    program = Program(
+        "apex",
+        "simulators.apex",
+        (
+            *("--state", str(seed_file(folder, "apex", seed))),
+            *("--client-id-file", str(name), "--client-secret-file", str(secret)),
+        ),
+    )
+    connection = {
+        "system": "apex",
+        "environment": "staging",
+        "settings": {"base_url": "{url:apex}", "client_id": "reader", "client_secret": f"file:{secret}"},
+    }
+    return program, connection
 
 
 def _aeries_api(folder: Path, size: int) -> tuple[Program, dict[str, Any], list[int]]:
@@ -173,7 +251,10 @@ STAGES: Final[Mapping[str, Maker]] = {
     "aeries-api-local": aeries_api_local,
     "aeries-google-students": aeries_google_students,
     "aeries-sql-local": aeries_sql_local,
+    "apex-local": apex_local,
     "hr-local": hr_local,
+    "local-apex": local_apex,
     "local-snipeit-users": local_snipeit_users,
     "snipeit-local": snipeit_local,
+    "staff-catapult": staff_catapult,
 }

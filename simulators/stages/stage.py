@@ -34,6 +34,8 @@ class Stage:
     """As connections.yaml has them."""
     tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Mapping tables that fit this sample, by connector and file name."""
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What stands in a definition and what this sample has in its place, by connector: names of a domain, say."""
     changes_min: int = 1
     """So many changes the last connector must find at least."""
 

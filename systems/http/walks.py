@@ -13,11 +13,10 @@ that the pages are not too many is `shared.http.reading.PagedReading`'s work.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
-from typing import assert_never
+from typing import Final, assert_never
 from urllib.parse import parse_qsl, urlsplit
-
-import httpx
 
 from shared.http.reading import Fetched
 from shared.http.rows import Rows
@@ -29,6 +28,9 @@ from systems.http.steady import TOTAL_ORIGIN
 
 CURSOR_CHARACTERS_MAX = 4_096
 LINK_PARAMETERS_MAX = 50
+LINK_CHARACTERS_MAX = 64_000
+_LINK: Final = re.compile(r"""<([^>]*)>((?:\s*;\s*[^\s=;,"]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]*))?)*)""")
+_PARAMETER: Final = re.compile(r""";\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?""")
 
 
 class Walk:
@@ -171,8 +173,11 @@ class Walk:
             if link in seen:
                 raise self._lister.broken("a page leads back to one before it")
             seen.add(link)
-            parameters = parse_qsl(urlsplit(link).query, keep_blank_values=True, max_num_fields=LINK_PARAMETERS_MAX)
-            query = dict(parameters)
+            try:
+                found = urlsplit(link).query
+                query = dict(parse_qsl(found, keep_blank_values=True, max_num_fields=LINK_PARAMETERS_MAX))
+            except ValueError:  # what is no address, or has too many parameters
+                query = {}
             if not query:
                 raise self._lister.broken("the link to the next page has no query", "SRC_WRONG_SHAPE")
 
@@ -202,8 +207,9 @@ def _without_first(page: ListPage) -> ListPage:
 
 
 def _next_link(page: ListPage) -> str | None:
-    """The address of `rel="next"` in the header `Link`."""
-    # httpx's own reader of the header, which needs an answer to hang on.
-    links = httpx.Response(200, headers={"Link": page.headers.get("Link") or ""}).links
-    found = links.get("next", {}).get("url")
-    return found if isinstance(found, str) and found else None
+    """The address of `rel="next"` in the header `Link` (RFC 8288, 3); the readers at hand split within quotes."""
+    for link in _LINK.finditer((page.headers.get("Link") or "")[:LINK_CHARACTERS_MAX]):
+        for name, quoted, plain in _PARAMETER.findall(link[2]):
+            if name.lower() == "rel" and "next" in (quoted or plain).lower().split():
+                return link[1] or None
+    return None
