@@ -31,8 +31,6 @@ from cli.profiles import load_profile
 from cli.stack import Stack
 from cli.watching import follow
 from shared.clock import SystemClock
-from shared.contract.loading import load_connector
-from shared.contract.releases import publish
 from shared.events.commands import DecideRun, RequestRun
 from shared.events.queries import RunAnswer, RunView
 from shared.ids import RandomIds
@@ -235,6 +233,9 @@ def _with_urls(text: str, urls: Mapping[str, str]) -> str:
 
 def _published(stage: Stage, folder: Path) -> Path:
     """Copies of the stage's connectors with tables that fit, released."""
+    from shared.contract.loading import load_connector
+    from shared.contract.releases import publish
+
     for name in stage.connectors:
         place = folder / name
         shutil.copytree(ROOT / "connectors" / name, place)
