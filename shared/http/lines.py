@@ -15,6 +15,8 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from shared.errors import AetherError
+
 LINES_MAX = 64
 """Requests under way at once; further ones wait for a line."""
 
@@ -35,6 +37,7 @@ class Lines:
         self._free = asyncio.Semaphore(LINES_MAX)
         self._idle: list[httpx.AsyncClient] = []
         self._all: list[httpx.AsyncClient] = []
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -43,13 +46,26 @@ class Lines:
             line = self._idle.pop() if self._idle else self._opened()
             try:
                 yield line
-            finally:
-                self._idle.append(line)
+            except AetherError:
+                self._idle.append(line)  # nothing was sent
+                raise
+            except BaseException:
+                # A request that is broken off can leave its connection taken for ever, and the next one waiting for it.
+                self._give_up(line)
+                raise
+            self._idle.append(line)
 
     async def close(self) -> None:
         """Close every line; may be called twice."""
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         for line in self._all:
             await line.aclose()
+
+    def _give_up(self, line: httpx.AsyncClient) -> None:
+        self._all.remove(line)
+        leaving = asyncio.create_task(line.aclose(), name="line-leaves")
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     def _opened(self) -> httpx.AsyncClient:
         line = httpx.AsyncClient(

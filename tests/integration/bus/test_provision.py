@@ -80,6 +80,6 @@ async def test_consumers_with_other_values_are_updated_to_them(own_bus: BusUnder
 
 def test_stream_of_several_replicas_is_never_flushed_later() -> None:
     def mode(replicas: int) -> Setting:
-        return stream_settings(stream_spec("SNAP"), replicas)["persist_mode"]
+        return stream_settings(stream_spec("BUDGET"), replicas)["persist_mode"]
 
     assert (mode(1), mode(3)) == ("async", "default")
