@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from simulators.aeries_api.world import make_world as aeries_world
+from simulators.district import names
 from simulators.district.__main__ import make as make_district
 from simulators.google_directory import keys as google_keys
 from simulators.google_directory.methods import SCOPES as GOOGLE_SCOPES
@@ -19,9 +20,15 @@ from simulators.stages.stage import Maker, Program, Stage, local_connection, sec
 YEAR: Final = 2026
 APEX_COURSES: Final = ("0210", "0310")
 """Courses of the sample district that are taught with Apex."""
+GOOGLE_SWITCHES: Final = {
+    "user_creations_per_second": 100_000,
+    "queries_per_minute": 100_000_000,
+    "orgunit_writes_per_second": 1_000,
+}
+"""Quicker than the vendor, so that a trial is no matter of hours."""
 GOOGLE_TOKENS: Final = "https://oauth2.googleapis.com/token"
 """As the vendor's own key files say; the connection names the simulator instead."""
-STUDENT_DOMAIN: Final = "student.district.example"
+STUDENT_DOMAIN: Final = f"student.{names.DOMAIN}"
 """Where the sample's students have their addresses."""
 
 
@@ -115,7 +122,7 @@ def aeries_google_students(folder: Path, size: int) -> Stage:
                 "--account-file",
                 str(seed_file(folder, "account", google_keys.account_document(account))),
             ),
-            *("--switches", '{"user_creations_per_second": 100000, "queries_per_minute": 100000000}'),
+            *("--switches", json.dumps(GOOGLE_SWITCHES)),
         ),
     )
     connection = {
@@ -203,12 +210,19 @@ def _apex(folder: Path, seed: Mapping[str, Any]) -> tuple[Program, dict[str, Any
         (
             *("--state", str(seed_file(folder, "apex", seed))),
             *("--client-id-file", str(name), "--client-secret-file", str(secret)),
+            *("--switches", '{"lists_classrooms": true}'),
         ),
     )
     connection = {
         "system": "apex",
         "environment": "staging",
-        "settings": {"base_url": "{url:apex}", "client_id": "reader", "client_secret": f"file:{secret}"},
+        "settings": {
+            "base_url": "{url:apex}",
+            "client_id": "reader",
+            "client_secret": f"file:{secret}",
+            "classrooms_are_listed": True,
+            "batch_poll_seconds": 0.2,
+        },
     }
     return program, connection
 

@@ -28,6 +28,10 @@ class ApexConfig(HttpSettings):
     """Where that client's secret lies; only the applier can resolve it."""
     path_prefix: PathPrefix = ""
     """What stands before `students`, `staff` and `classrooms`, such as `objects`; nothing stands before `token`."""
+    classrooms_are_listed: bool = False
+    """Whether Apex answers `GET /classrooms` with a list, as it does for people. Published scripts never ask for one:
+    ask the vendor. Without a list, classrooms are found through students only; such a reading proves nothing, and the
+    guard lets nothing be written to what is not known to be whole."""
     lists_asked_twice: bool = True
     """Every list is walked through twice, and both must hold the same. Lists tell no total, so that a reading without
     this proves nothing: half the requests, and no removals."""

@@ -1,8 +1,9 @@
 """Reads Apex's lists whole, or says that it could not.
 
 Students and staff are lists. Enrolments are told by student only, so that every student who is active anywhere is asked
-for; classrooms are told by nobody, so that those are found that any such student is or was in. A walk through a list
-proves nothing by itself (see `lists`): every list is walked through again, and both walks must hold the same.
+for; classrooms are told by nobody, so that those are found that any such student is or was in, unless the settings say
+that Apex lists them. A walk through a list proves nothing by itself (see `lists`): every list is walked through again,
+and both walks must hold the same.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class ApexSource:
         for kind in PEOPLE:
             try:
                 page = await self._client.page(f"/{kind}", 1, use="SRC")
-                _memberships(page, kind)
+                _records(page, kind)
             except AetherError as error:
                 findings.append(finding_of(error, entity=kind))
                 if not isinstance(error, StopRun):
@@ -99,19 +100,20 @@ class _Walk:
 
     def expected(self) -> ExpectedRows | None:
         """How many there are, where that is proven."""
-        # Classrooms that nobody was ever in are told by nobody.
-        if self._entity == "classrooms" or not self._config.lists_asked_twice:
+        # Without a list of their own, classrooms that nobody was ever in are told by nobody.
+        is_found_by_chance = self._entity == "classrooms" and not self._config.classrooms_are_listed
+        if is_found_by_chance or not self._config.lists_asked_twice:
             return None
         return ExpectedRows(self._rows, TWO_WALKS)
 
     async def pages(self) -> AsyncIterator[Fetched]:
         """The pages, in the order of the list of people that they come from."""
-        kind = self._entity if self._entity in PEOPLE else "students"
+        kind = self._entity if self._is_listed() else "students"
         keys: set[Value] = set()
         known: set[str] = set()
         sha256 = ""
         async for page in self._people(kind):
-            people = _memberships(page, kind)
+            people = _records(page, kind)
             self._require_new(keys, people)
             records: Records = people
             sha256 = page.sha256
@@ -127,6 +129,9 @@ class _Walk:
         if self._config.lists_asked_twice:
             await self._walk_again(kind, keys)
 
+    def _is_listed(self) -> bool:
+        return self._entity in PEOPLE or (self._entity == "classrooms" and self._config.classrooms_are_listed)
+
     def _people(self, kind: str) -> AsyncIterator[ListPage]:
         return people_pages(
             self._client,
@@ -139,7 +144,7 @@ class _Walk:
     async def _walk_again(self, kind: str, keys: set[Value]) -> None:
         again: set[Value] = set()
         async for page in self._people(kind):
-            self._require_new(again, _memberships(page, kind))
+            self._require_new(again, _records(page, kind))
         if again != keys:
             raise self._unsteady(f"{len(again ^ keys)} records of {kind} came in one walk through the list only")
 
@@ -208,14 +213,16 @@ class _Walk:
         before = len(keys)
         keys.update(person[TARGET_ID] for person in people)
         if len(keys) < before + len(people):
-            raise self._unsteady("a person came twice for one organisation")
+            raise self._unsteady("a record came twice")
 
     def _unsteady(self, text: str) -> StopRun:
         return StopRun("SRC_UNSTABLE", f"entity {self._entity}: {text}; read it anew", entity=self._entity)
 
 
-def _memberships(page: ListPage, kind: str) -> list[dict[str, Value]]:
+def _records(page: ListPage, kind: str) -> list[dict[str, Value]]:
     try:
+        if kind == "classrooms":
+            return [classroom_of(item, pointer=f"/{index}") for index, item in enumerate(page.items)]
         return [membership_of_row(item, kind, pointer=f"/{index}") for index, item in enumerate(page.items)]
     except WrongShape as wrong:
         raise _wrong(kind, wrong) from None
