@@ -8,7 +8,7 @@ made durable by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -21,7 +21,7 @@ from shared.errors import OutcomeUnknown, TargetMoved
 from shared.events.documents import FailureNote
 from shared.events.facts import OutcomeRecorded, Result
 from shared.plan.change import Change
-from shared.plan.document import PlanHeader
+from shared.plan.document import EntityPlan, PlanHeader
 from shared.ports.system import Receipt
 from shared.ports.wire import Record
 
@@ -43,7 +43,7 @@ class Changing:
         self._requests = requests
         self._stopping = stopping
         self._known = known
-        self._compared: Mapping[str, Sequence[str]] = {one.entity: one.compared_fields for one in header.entities}
+        self._plans: Mapping[str, EntityPlan] = {one.entity: one for one in header.entities}
         self._internal_errors = 0
         self.in_doubt: set[str] = set()
         """Changes whose write went out here and was not answered; the target may yet show it."""
@@ -67,7 +67,10 @@ class Changing:
 
     def standing(self, change: Change, live: Record | None) -> Standing:
         """How the live record stands to the change."""
-        return standing(change, live, compared_fields=self._compared[change.entity])
+        plan = self._plans[change.entity]
+        return standing(
+            change, live, compared_fields=plan.compared_fields, unmanaged_fields=frozenset(plan.unmanaged_fields)
+        )
 
     # --- write ------------------------------------------------------------------------------------------------------
 

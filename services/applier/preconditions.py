@@ -24,12 +24,23 @@ class Standing(Enum):
     """Neither: somebody else changed it."""
 
 
-def standing(change: Change, live: Record | None, *, compared_fields: Sequence[str]) -> Standing:
-    """How the live record stands to the change; None means that the target has no such record."""
+def standing(
+    change: Change,
+    live: Record | None,
+    *,
+    compared_fields: Sequence[str],
+    unmanaged_fields: frozenset[str] = frozenset(),
+) -> Standing:
+    """How the live record stands to the change; None means that the target has no such record.
+
+    An unmanaged field is sent with a create and shown as the target likes: it says nothing of whether that was done.
+    """
     if change.verb == "delete":
         if live is None:
             return Standing.ALREADY
-    elif live is not None and all(live.get(one.name) == one.after for one in change.fields):
+    elif live is not None and all(
+        live.get(one.name) == one.after for one in change.fields if one.name not in unmanaged_fields
+    ):
         return Standing.ALREADY
     if change.precondition is None:
         return Standing.AS_PLANNED if live is None else Standing.MOVED

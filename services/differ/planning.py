@@ -207,6 +207,7 @@ def _entity_plan(name: str, contract: EntityContract, *, waits_for: tuple[str, .
         ),
         needs=waits_for,
         read_back=contract.read_back,
+        unmanaged_fields=tuple(field for field, one in contract.fields.items() if not one.managed),
     )
 
 

@@ -89,6 +89,8 @@ class EntityPlan(Document):
     """Entities of the plan whose records this one's changes may build on."""
     read_back: ReadBack = "canary"
     """Which writes are read back before they count as applied."""
+    unmanaged_fields: tuple[str, ...] = ()
+    """Fields that a create sets and nothing looks at afterwards; the target may show another value, or none."""
 
 
 class Excluded(Document):

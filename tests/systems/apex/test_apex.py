@@ -456,3 +456,13 @@ def test_the_seed_is_made_of_what_these_tests_say() -> None:
     document = seed()
     assert [person["ImportUserId"] for person in document["students"]] == [seeded(n)["ImportUserId"] for n in (1, 2, 3)]
     assert document["classrooms"][0]["ImportClassroomId"] == classroom("R1")["ImportClassroomId"]
+
+
+async def test_classrooms_that_are_listed_are_read_whole_and_proven(apex: RunningApex) -> None:
+    apex.switch(lists_classrooms=True)
+    async with closing(apex.url, classrooms_are_listed=True) as target:
+        reading = target.read("classrooms")
+        found = [row async for page in reading for row in page.rows.iter_rows(named=True)]
+        assert {row["import_classroom_id"] for row in found} >= {"R1", "R2"}
+        assert reading.expected is not None
+        assert reading.expected.rows == len(found)

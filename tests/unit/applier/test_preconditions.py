@@ -52,3 +52,13 @@ def test_missing_field_is_as_good_as_an_empty_one() -> None:
     live = {name: value for name, value in seen.items() if name != "email"}
     assert standing(change(1, live=seen), live, compared_fields=FIELDS) is GO
     assert standing(change(1), live, compared_fields=FIELDS) is MOVED
+
+
+def test_what_a_create_sets_and_nobody_manages_may_be_shown_as_the_target_likes() -> None:
+    created = change(1, C.CREATE)
+    for shown in ("NURSE", None):
+        live = {**MADE, "role": shown}
+        assert standing(created, live, compared_fields=FIELDS, unmanaged_fields=frozenset({"role"})) is DONE
+        assert standing(created, live, compared_fields=FIELDS) is MOVED
+    other = {**MADE, "first_name": "Else"}
+    assert standing(created, other, compared_fields=FIELDS, unmanaged_fields=frozenset({"role"})) is MOVED
