@@ -1,8 +1,8 @@
 """`python -m tests.halves [arguments of pytest]`: the whole suite as two processes side by side, for two cores.
 
-One half computes (rules, simulators, conformance), the other mostly waits (buses, programs, faults). Each writes to a
-file of its own that is printed whole when it has ended, so that nothing is mixed up; the worse exit code counts. Every
-folder of tests stands in one of the halves: a new one that does not is refused.
+One half computes (rules, simulators, conformance) and breaks things, the other runs buses and whole houses; they take
+about as long. Each writes to a file of its own that is printed whole when it has ended, so that nothing is mixed up;
+the worse exit code counts. Every folder of tests stands in one of the halves: a new one that does not is refused.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-COMPUTING: Final = (
-    "unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation",
-)  # fmt: skip
-WAITING: Final = ("integration", "faults", "e2e")
+HALVES: Final = {
+    "rules and faults": (
+        "unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation", "faults",
+    ),
+    "buses and houses": ("integration", "e2e"),
+}  # fmt: skip
 WITHOUT_TESTS: Final = ("soak", "support")
 NOTHING_COLLECTED: Final = 5
 """pytest's exit code for a selection that leaves nothing; the other half may have all of it."""
@@ -29,14 +31,13 @@ LINE_SECONDS: Final = 60.0
 def main(arguments: Sequence[str]) -> int:
     """Run both halves; 0 when both are green and at least one had tests."""
     folders = {path.name for path in HERE.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
-    if unplaced := folders - {*COMPUTING, *WAITING, *WITHOUT_TESTS}:
+    if unplaced := folders - {*sum(HALVES.values(), ()), *WITHOUT_TESTS}:
         sys.stderr.write(f"tests/halves.py: {', '.join(sorted(unplaced))} stands in neither half; name it there\n")
         return 2
     with tempfile.TemporaryDirectory(prefix="aether-tests-") as place:
         began = time.monotonic()
         running = {
-            name: (_started(halves, arguments, Path(place, name)), Path(place, name))
-            for name, halves in (("computing", COMPUTING), ("waiting", WAITING))
+            name: (_started(halves, arguments, Path(place, name)), Path(place, name)) for name, halves in HALVES.items()
         }
         codes: dict[str, int] = {}
         try:
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
                 for name, (process, output) in running.items():
                     if name not in codes and process.poll() is not None:
                         codes[name] = process.returncode
-                        _print(f"\n===== the half that is {name}: exit code {process.returncode}\n")
+                        _print(f"\n===== {name}: exit code {process.returncode}\n")
                         _print(output.read_text(encoding="utf-8", errors="replace"))
                 if time.monotonic() - told_at > LINE_SECONDS:
                     told_at = time.monotonic()
