@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from shared.errors import StopRun
 from shared.ports.system import Column
-
-PersonKind = Literal["students", "staff"]
 
 TARGET_ID: Final = "target_id"
 MEMBERSHIP_KEY: Final = "membership_key"
