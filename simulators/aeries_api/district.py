@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from simulators.aeries_api.violations import Violations
 from simulators.aeries_api.years import SchoolYear
+from simulators.kit.violations import Violations
 
 CHANGES_MAX = 1_000_000
 YEARS_MAX = 20

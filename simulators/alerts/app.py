@@ -19,12 +19,12 @@ from simulators.alerts.rates import Rates
 from simulators.alerts.rules import READ_ONLY, WRITABLE, BadBodyError, UnknownCodeError
 from simulators.alerts.store import AlertStore, Contact, DuplicateExternalIdError, Organization
 from simulators.alerts.switches import AlertsSwitches
-from simulators.alerts.violations import Violations
 from simulators.kit.faults import WRITING_METHODS
 from simulators.kit.gateway import Answer, Call
 from simulators.kit.paging import Page
 from simulators.kit.staging import Stage, staged
 from simulators.kit.switches import Switchboard
+from simulators.kit.violations import Violations
 
 REQUEST_BODY_BYTES_MAX = 4 * 1024 * 1024
 TOKEN_PATH = ("authorization", "v1", "tokens")
@@ -109,7 +109,8 @@ class KlaxonAlerts:
             seed = {name: value for name, value in document.items() if name != "violations"}
             breaches = document.get("violations", [])
         store = AlertStore.from_document(seed, now=self._stage.clock())
-        self._violations.replace(breaches)
+        violations = Violations.from_document(breaches)
+        self._violations = violations
         self._store = store
         self._batches = Batches()
 

@@ -43,6 +43,7 @@ from simulators.kit.gateway import Answer, Call
 from simulators.kit.paging import Page
 from simulators.kit.staging import Stage, staged
 from simulators.kit.switches import Switchboard
+from simulators.kit.violations import without_ids
 
 REQUEST_BODY_BYTES_MAX = 4 * 1024 * 1024
 EFFECT_IDS_MAX = 50
@@ -420,7 +421,8 @@ class Apex:
                 self._violated(call, each.rule, each.text)
 
     def _violated(self, call: Call, rule: str, text: str) -> None:
-        self._store.violations.add(rule, method=call.method, segments=call.segments, text=text)
+        path = without_ids(call.segments, behind=("students", "staff"), shown="{ImportUserId}", words=("batch",))
+        self._store.violations.add(rule, method=call.method, path=path, text=text)
 
     def _single(self, kind: Kind, key: str, done: Done, *, pretend: bool) -> Answer:
         result = result_of(kind, {KEYS[kind]: key}, done)

@@ -11,8 +11,8 @@ from typing import Any, Self
 from simulators.apex.batches import Batches
 from simulators.apex.people import Done, People
 from simulators.apex.rooms import Rooms
-from simulators.apex.violations import Violations
 from simulators.apex.world import world
+from simulators.kit.violations import Violations
 
 EFFECTS_MAX = 200_000
 """Effects kept per record; what is beyond is counted in `effectsDropped`."""
@@ -62,7 +62,7 @@ class ApexStore:
         store.rooms.load(document.get("classrooms", []), document.get("enrollments", []))
         if "batches" in document:
             store.batches.restore(document["batches"])
-        store.violations.restore(document.get("violations", []))
+        store.violations = Violations.from_document(document.get("violations", []))
         effects = document.get("effects", [])
         if not isinstance(effects, list) or len(effects) > EFFECTS_MAX:
             raise ValueError(f"effects: a list of at most {EFFECTS_MAX}")

@@ -17,6 +17,7 @@ from simulators.kit.gateway import Answer, Call
 from simulators.kit.paging import Page
 from simulators.kit.staging import Stage, staged
 from simulators.kit.switches import Switchboard
+from simulators.kit.violations import without_ids
 from simulators.oneroster.auth import SCOPES_1P2, Denied, Door
 from simulators.oneroster.query import Query, QueryError, fields_of, keeps, member, parsed
 from simulators.oneroster.rows import Row
@@ -42,6 +43,10 @@ _STORED = frozenset({"sourcedId", "dateLastModified"})
 _MINORS = {
     401: "unauthorisedrequest", 403: "unauthorisedrequest", 404: "unknownobject", 405: "unsupportedoperation",
 }  # fmt: skip
+
+
+PEOPLE = frozenset({"users", "students", "teachers", "demographics"})
+"""Resources behind which the id of a person stands in a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +331,8 @@ class OneRoster:
 
     def _record(self, call: Call, rule: str | None, text: str) -> None:
         if rule is not None:
-            self._roster.violations.add(rule, method=call.method, segments=call.segments, text=text)
+            path = without_ids(call.segments, behind=PEOPLE, shown="{sourcedId}")
+            self._roster.violations.add(rule, method=call.method, path=path, text=text)
 
     def _error(self, status: int, message: str, *, minor: str, more: dict[str, object] | None = None) -> Answer:
         document: dict[str, object] = {

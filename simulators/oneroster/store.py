@@ -9,8 +9,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
 
+from simulators.kit.violations import Violations
 from simulators.oneroster.rows import ROSTER, Row, checked_row, references, stamp_of
-from simulators.oneroster.violations import Violations
 from simulators.oneroster.world import world
 
 ROWS_MAX = 5_000_000
@@ -57,7 +57,7 @@ class Roster:
                     if named not in rows[target]:
                         raise ValueError(f"{collection}[{position}]: {name} names {named!r}, which {target} has not")
         roster = cls(rows)
-        roster.violations.restore(document.get("violations", []))
+        roster.violations = Violations.from_document(document.get("violations", []))
         return roster
 
     def document(self) -> dict[str, Any]:

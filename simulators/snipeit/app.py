@@ -8,7 +8,6 @@ numbers the rules; the numbers in comments are its own.
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +19,7 @@ from simulators.kit.gateway import Answer, Call
 from simulators.kit.paging import Page
 from simulators.kit.staging import Stage, staged
 from simulators.kit.switches import Switchboard
+from simulators.kit.violations import Violations
 from simulators.snipeit.access import (
     ABSURD_BASE_SECONDS,
     TOKENS_MAX,
@@ -36,7 +36,6 @@ from simulators.snipeit.store import Store
 from simulators.snipeit.switches import SnipeSwitches
 
 REQUEST_BODY_BYTES_MAX = 1024 * 1024
-VIOLATIONS_MAX = 1_000
 THROTTLE_CAP = 60
 FORM_TYPE = "application/x-www-form-urlencoded"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -71,29 +70,27 @@ class SnipeIt:
         self._config = config
         self._switchboard = switchboard
         self._throttle = Throttle()
-        self._violations: deque[dict[str, str]] = deque(maxlen=VIOLATIONS_MAX)
+        self._violations = Violations()
         self._store = Store()
         self._lists = Lists(self._store)
         self.write_state(config.seed)
 
     def read_state(self) -> dict[str, Any]:
         """Describe the whole state, and which documented rules were broken so far."""
-        return self._store.document() | {"violations": list(self._violations)}
+        return self._store.document() | {"violations": self._violations.document()}
 
     def write_state(self, document: Any) -> None:
         """Replace the whole state."""
         if not isinstance(document, dict):
             raise ValueError("state: an object of tables")
-        violations = document.get("violations", [])
-        if not isinstance(violations, list) or not all(isinstance(each, dict) for each in violations):
-            raise ValueError("violations: a list of objects")
+        violations = Violations.from_document(document.get("violations", []))
         tables = {name: rows for name, rows in document.items() if name != "violations"}
         store = Store.from_document(tables, now=self._config.stage.clock())
         for token in self._config.tokens:
             if token.user_id is not None and store["users"].get(token.user_id) is None:
                 raise ValueError(f"users: a token acts for user {token.user_id}, who is not there")
         self._store, self._lists = store, Lists(store)
-        self._violations = deque(violations, maxlen=VIOLATIONS_MAX)
+        self._violations = violations
 
     def close(self) -> None:
         """Nothing is kept in files."""
@@ -254,7 +251,7 @@ class SnipeIt:
         return replace(document(body, status=429), headers=headers | more)
 
     def _breach(self, call: Call, rule: str, text: str) -> None:
-        self._violations.append({"rule": rule, "method": call.method, "path": call.path[:200], "text": text})
+        self._violations.add(rule, method=call.method, path=call.path[:200], text=text)
 
 
 def _refused(refused: Refused) -> Answer:

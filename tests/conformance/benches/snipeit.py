@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from simulators.snipeit.access import Rights, Token
 from simulators.snipeit.app import SnipeConfig, create_app
 from simulators.snipeit.switches import SnipeSwitches
 from tests.conformance.bench import Bench, Observed, Vendor, Writing
+from tests.conformance.benches.titanhst import nobody
 
 ENTITIES = ("users", "hardware", "checkouts", "locations")
 ROWS = 25
@@ -44,14 +44,6 @@ _KEYS: Final = {
     "checkouts": "checkout_key",
     "locations": "name",
 }
-
-
-@contextmanager
-def nobody() -> Iterator[str]:
-    """An address at which nothing answers, for as long as the block lasts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 @asynccontextmanager
