@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Final
 from ruamel.yaml import YAML
 
 from cli.audit_log import verify
-from cli.client import PersonClient
-from cli.decisions import signed_decision
 from cli.processes import Child
-from cli.profiles import load_profile
 from cli.stack import Stack
 from cli.watching import follow
+from shared.asking.client import PersonClient
+from shared.asking.deciding import signed_decision
+from shared.asking.profiles import load_profile
 from shared.clock import SystemClock
 from shared.events.commands import DecideRun, RequestRun
 from shared.events.queries import RunAnswer, RunView
@@ -42,7 +42,8 @@ if TYPE_CHECKING:  # the stages make databases, whose engine no other verb needs
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_SECONDS_MAX: Final = 120.0
 """A simulator with a hundred thousand people takes a while to load them."""
-RUN_SECONDS_MAX: Final = 1_800.0
+RUN_SECONDS_MAX: Final = 3_600.0
+"""From approval to end: a hundred thousand records with groups are two hundred thousand changes."""
 SIZE_DEFAULT: Final = 400
 SETTLED: Final = ("no_changes",)
 """Besides a plan without changes that somebody had to approve, because too much is in quarantine."""

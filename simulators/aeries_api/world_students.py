@@ -89,9 +89,9 @@ class _Maker:
         }
         if grade >= EMAIL_FROM_GRADE and rng.random() >= 0.03:
             local = names.local_part(first=first, last=last)
-            address = f"{local}{student_id % 10_000:04d}@{_DOMAIN}"
+            address = f"{local}{student_id % 1_000_000:06d}@{_DOMAIN}"
             shared["StudentEmailAddress"] = address.upper() if rng.random() < 0.02 else address
-            shared["NetworkLoginID"] = f"{local}{student_id % 10_000:04d}"
+            shared["NetworkLoginID"] = f"{local}{student_id % 1_000_000:06d}"
         else:
             self.cases["without_email"].append(student_id)
         return _Person(student_id=student_id, grade=grade, school=school, shared=shared)

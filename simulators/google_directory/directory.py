@@ -37,6 +37,7 @@ class Directory:
         self.next_number = 1
         self._owners: dict[str, Owner] = {}
         self._deleted_addresses: dict[str, str] = {}
+        self._external_ids: dict[str, dict[str, None]] = {}  # external id in lower case, user ids
         self._unit_ids: dict[str, str] = {}  # path in lower case
         self.put_unit(Unit(id=ROOT_UNIT_ID, name="/", parent_id=None, path="/"))
 
@@ -83,14 +84,29 @@ class Directory:
         before = self.users.get(user.id)
         if before is not None:
             self._release((before.email, *before.aliases))
+            self._forget_external_ids(before)
             self.users_in_unit[before.unit_id] -= 1
         self.users[user.id] = user
         self.users_in_unit[user.unit_id] += 1
         self._claim((user.email, *user.aliases), ("user", user.id))
+        for external_id in user.external_ids():
+            self._external_ids.setdefault(external_id.lower(), {})[user.id] = None
+
+    def users_by_external_id(self, external_id: str) -> list[User]:
+        """Find the living users that show an external id, whatever its case."""
+        return [self.users[user_id] for user_id in self._external_ids.get(external_id.lower(), ())]
+
+    def _forget_external_ids(self, user: User) -> None:
+        for external_id in user.external_ids():
+            holders = self._external_ids[external_id.lower()]
+            holders.pop(user.id, None)
+            if not holders:
+                del self._external_ids[external_id.lower()]
 
     def delete_user(self, user: User, *, now: datetime) -> None:
         """Take a user away, to be brought back for some days; memberships are not brought back."""
         del self.users[user.id]
+        self._forget_external_ids(user)
         self.users_in_unit[user.unit_id] -= 1
         self._release((user.email, *user.aliases))
         self.leave_all(user.id)

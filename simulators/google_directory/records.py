@@ -61,6 +61,10 @@ class User:
         items = self.members.get("externalIds") or [{}]
         return str(items[0].get("value") or self.email)
 
+    def external_ids(self) -> list[str]:
+        """The texts that a search for an external id looks at."""
+        return [str(item.get("value", "")) for item in self.members.get("externalIds", ())]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:

@@ -52,9 +52,12 @@ def listed_ids(ask: Ask) -> list[str]:
     clauses = clauses_of(query.get("query", ""), known=SEARCHABLE)
     if not domain and not clauses and "orderBy" not in query:
         return list(source)
+    exact = next((each.value for each in clauses if each.name == "externalId" and each.is_exact), None)
+    # A directory of a hundred thousand is not gone through for each student.
+    candidates = source.values() if exact is None or is_deleted else directory.users_by_external_id(exact)
     found = [
         user
-        for user in source.values()
+        for user in candidates
         if (not domain or user.email.lower().endswith(f"@{domain}"))
         and (not clauses or all_hold(clauses, _searched(user, directory)))
     ]
@@ -303,5 +306,5 @@ def _searched(user: User, directory: Directory) -> dict[str, list[str]]:
         "isSuspended": [str(user.suspended)],
         "isArchived": [str(user.archived)],
         "isAdmin": [str(user.is_admin)],
-        "externalId": [str(item.get("value", "")) for item in user.members.get("externalIds", ())],
+        "externalId": user.external_ids(),
     }

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from simulators.hostile.script import ITEMS, Ask, Card, End, Steps, encoded
 
-CARD = Card()
+CARD = Card(reach="list")
 DEPTH = 100_000
 DIGITS = 1_000_000
 HUGE_ID = 2**70
+_LOOKALIKE = str.maketrans({"e": "\u0435", "o": "\u043e", "a": "\u0430"})
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+_MARK = "@@"
+_BEYOND_ASCII = "Zo\u00eb \U0001f98a \u202eadA"
 
 
 def _last(**fields: object) -> tuple[dict[str, Any], ...]:
@@ -22,70 +27,83 @@ def _text(ask: Ask) -> str:
     return ask.body().decode()
 
 
-def _with_last(ask: Ask, **fields: object) -> Any:
-    document = ask.document()
-    items = [item | fields if item["id"] == ITEMS[-1]["id"] else item for item in document["items"]]
-    return document | {"items": items}
+def _with_extra(ask: Ask, value: str) -> bytes:
+    """An unknown member at the start of the first object there is."""
+    return _text(ask).replace("{", '{"extra":' + value + ",", 1).encode()
+
+
+def _raw(ask: Ask, member: str, value: bytes) -> bytes:
+    """The document with these bytes for the value of one member of every item."""
+    marked = ask.with_items([ask.altered(item, **{member: _MARK}) for item in ask.items()])
+    return encoded(marked).replace(b'"' + _MARK.encode() + b'"', value)
+
+
+def renamed(ask: Ask, name: str) -> Any:
+    """The document in which every item is called so."""
+    return ask.with_items([ask.altered(item, name=name) for item in ask.items()])
 
 
 @CARD.add("either")
 def json_deep_nesting(ask: Ask) -> bytes:
     """An unknown member holds 100,000 nested arrays: a recursive parser falls over."""
-    return _text(ask)[:-1].encode() + b',"extra":' + b"[" * DEPTH + b"]" * DEPTH + b"}"
+    return _with_extra(ask, "[" * DEPTH + "]" * DEPTH)
 
 
-@CARD.add("either", items=tuple(item | {"name": "Mallory"} for item in ITEMS))
+@CARD.add("either", renames="Mallory")
 def json_duplicate_keys(ask: Ask) -> bytes:
     """Each item has two names; parsers differ in which they take, most the last."""
-    return _text(ask).replace("}", ',"name":"Mallory"}', len(ask.items())).encode()
+    return _raw(ask, "name", b'"Ada","' + ask.name_key.encode() + b'":"Mallory"')
 
 
-@CARD.add("either", items=_last(id=HUGE_ID))
+@CARD.add("either", items=(*ITEMS[:-1], ITEMS[-1] | {"id": HUGE_ID}), reach="own")
 def json_huge_integer(ask: Ask) -> Any:
     """An id beyond 64 bits: right, or refused, but never rounded."""
-    return _with_last(ask, id=HUGE_ID)
+    items = ask.items()
+    if ask.offset + len(items) >= ask.total:
+        items[-1:] = [ask.altered(item, id=HUGE_ID) for item in items[-1:]]
+    return ask.with_items(items)
 
 
 @CARD.add("refuse")
 def json_infinite_number(ask: Ask) -> bytes:
     """An id 1e999, which is JSON and no number that a machine has."""
-    return _text(ask).replace(f'"id":{ask.offset + 1},', '"id":1e999,').encode()
+    return _raw(ask, "id", b"1e999")
 
 
 @CARD.add("refuse")
 def json_not_a_number(ask: Ask) -> bytes:
     """An id NaN, which is no JSON although many parsers take it."""
-    return _text(ask).replace(f'"id":{ask.offset + 1},', '"id":NaN,').encode()
+    return _raw(ask, "id", b"NaN")
 
 
 @CARD.add("either")
 def json_number_of_a_million_digits(ask: Ask) -> bytes:
     """An unknown member with a number that takes quadratic time to read."""
-    return _text(ask)[:-1].encode() + b',"extra":' + b"7" * DIGITS + b"}"
+    return _with_extra(ask, "7" * DIGITS)
 
 
 @CARD.add("refuse")
 def json_lone_surrogate(ask: Ask) -> Any:
     """A name with half a character, which no UTF-8 and no database can hold."""
-    return {"total": len(ITEMS), "items": [item | {"name": "Ada \ud83d"} for item in ask.items()]}
+    return renamed(ask, "Ada \ud83d")
 
 
 @CARD.add("refuse")
 def json_surrogate_in_bytes(ask: Ask) -> bytes:
     """The same half character in bytes, which is no UTF-8."""
-    return ask.body().replace(b"Sample", b"\xed\xa0\xbd")
+    return _raw(ask, "name", b'"\xed\xa0\xbd"')
 
 
 @CARD.add("refuse")
 def json_invalid_utf8(ask: Ask) -> bytes:
     """Bytes that are no UTF-8; a client that replaces them changes a name."""
-    return ask.body().replace(b"Sample", b"Sampl\xe9")
+    return _raw(ask, "name", b'"Sampl\xe9"')
 
 
-@CARD.add("either", items=tuple(item | {"name": "Ada\x00Sample"} for item in ITEMS))
+@CARD.add("either", renames="Ada\x00Sample")
 def json_nul_in_text(ask: Ask) -> Any:
     """A name with the character zero, at which some stores end a text."""
-    return {"total": len(ITEMS), "items": [item | {"name": "Ada\x00Sample"} for item in ask.items()]}
+    return renamed(ask, "Ada\x00Sample")
 
 
 @CARD.add("either", is_everywhere=True)
@@ -115,7 +133,7 @@ def json_torn(ask: Ask) -> bytes:
 @CARD.add("refuse")
 def json_with_trailing_comma(ask: Ask) -> bytes:
     """A comma too many, which only lenient parsers take."""
-    return ask.body().replace(b"}]}", b"},]}")
+    return ask.body().replace(b"}]", b"},]")
 
 
 @CARD.add("refuse", is_everywhere=True)
@@ -143,27 +161,29 @@ def json_null(ask: Ask) -> Any:
 
 
 @CARD.add("refuse")
-def json_null_everywhere(ask: Ask) -> Any:
+def json_null_everywhere(ask: Ask) -> Steps:
     """Every value is null: no page is not an empty page."""
-    return {"total": None, "items": [None for _ in ask.items()]}
+    return ask.page(items=[None for _ in ask.items()], total=None)
 
 
 @CARD.add("refuse")
 def json_null_items(ask: Ask) -> Any:
     """The list is null, which must not be read as empty."""
-    return {"total": len(ITEMS), "items": None}
+    return ask.with_items(None)
 
 
 @CARD.add("refuse")
 def json_null_values(ask: Ask) -> Any:
     """Every item is there and empty."""
-    return {"total": len(ITEMS), "items": [{"id": None, "name": None} for _ in ask.items()]}
+    return ask.with_items([dict.fromkeys(item) for item in ask.items()])
 
 
-@CARD.add("refuse")
+@CARD.add("refuse", reach="wrapped")
 def json_without_items(ask: Ask) -> Any:
     """The list is not there at all."""
-    return {"total": len(ITEMS)}
+    document = ask.document()
+    document.pop(ask.items_key, None)
+    return document
 
 
 @CARD.add("refuse", is_everywhere=True)
@@ -178,7 +198,7 @@ def json_error_under_success(ask: Ask) -> Any:
     return {"status": "error", "messages": "the token has expired", "payload": None}
 
 
-@CARD.add("refuse")
+@CARD.add("refuse", reach="wrapped")
 def json_array_for_object(ask: Ask) -> Any:
     """The bare array where an object was agreed."""
     return ask.items()
@@ -187,58 +207,73 @@ def json_array_for_object(ask: Ask) -> Any:
 @CARD.add("refuse")
 def json_object_for_array(ask: Ask) -> Any:
     """The list as an object with positions for keys, as some languages print arrays."""
-    return {"total": len(ITEMS), "items": {str(position): item for position, item in enumerate(ask.items())}}
+    return ask.with_items({str(position): item for position, item in enumerate(ask.items())})
 
 
 @CARD.add("refuse")
 def json_one_item_for_array(ask: Ask) -> Any:
     """One item where a list was agreed."""
-    return {"total": len(ITEMS), "items": ask.items()[0] if ask.items() else None}
+    return ask.with_items(next(iter(ask.items()), None))
 
 
 @CARD.add("refuse")
 def json_items_are_arrays(ask: Ask) -> Any:
     """Items as arrays of their values."""
-    return {"total": len(ITEMS), "items": [list(item.values()) for item in ask.items()]}
+    return ask.with_items([list(item.values()) for item in ask.items()])
 
 
 @CARD.add("refuse")
 def json_items_are_texts(ask: Ask) -> Any:
     """Items as texts that hold JSON."""
-    return {"total": len(ITEMS), "items": [json.dumps(item) for item in ask.items()]}
+    return ask.with_items([json.dumps(item) for item in ask.items()])
+
+
+@CARD.add("refuse")
+def json_one_item_is_none(ask: Ask) -> Any:
+    """The last item of every page is null, among others that are right."""
+    return ask.with_items([*ask.items()[:-1], None])
+
+
+@CARD.add("refuse")
+def json_one_item_is_a_text(ask: Ask) -> Any:
+    """The last item of every page is a text, among others that are right."""
+    return ask.with_items([*ask.items()[:-1], "Ada Sample"])
 
 
 @CARD.add("refuse")
 def json_ids_change_type(ask: Ask) -> Any:
-    """Ids are numbers on the first page and texts on the others: 3 and "3" match nothing."""
-    return {
-        "total": len(ITEMS),
-        "items": [item | {"id": item["id"] if ask.offset == 0 else str(item["id"])} for item in ask.items()],
-    }
+    """Ids are numbers on the first page and texts on the others (lists, where they were texts): they match nothing."""
+    items = ask.items()
+    if ask.offset:
+        ids = [ask.id_of(item) for item in items]
+        others = [str(each) if isinstance(each, int) else [each] for each in ids]
+        items = [ask.altered(item, id=other) for item, other in zip(items, others, strict=True)]
+    return ask.with_items(items)
 
 
-@CARD.add("refuse")
+@CARD.add("refuse", reach="wrapped")
 def json_keys_in_other_case(ask: Ask) -> Any:
-    """`Items` and `Total`: other keys, however alike."""
-    return {"Total": len(ITEMS), "Items": ask.items()}
+    """`Items`: another key, however alike."""
+    return _respelled(ask, ask.items_key.title())
 
 
-@CARD.add("refuse")
+@CARD.add("refuse", reach="wrapped")
 def json_lookalike_keys(ask: Ask) -> Any:
-    """Keys with a Cyrillic letter in them, which look the same and are not."""
-    return {"t\u043etal": len(ITEMS), "it\u0435ms": ask.items()}
+    """A key with Cyrillic letters in it, which looks the same and is not."""
+    return _respelled(ask, ask.items_key.translate(_LOOKALIKE))
 
 
-@CARD.add("accept")
+@CARD.add("accept", reach="wrapped")
 def json_lookalike_keys_beside(ask: Ask) -> Any:
     """The honest keys, and after them lookalikes with other items."""
-    return ask.document() | {"it\u0435ms": [{"id": 666, "name": "Mallory"}], "t\u043etal": 1, "ITEMS": []}
+    others = [ask.altered(item, name="Mallory") for item in ask.items()]
+    return ask.document() | {ask.items_key.translate(_LOOKALIKE): others, ask.items_key.upper(): []}
 
 
 @CARD.add("accept")
 def json_all_escaped(ask: Ask) -> bytes:
     """Every letter of every key and text as an escape, which is the same JSON."""
-    return "".join(f"\\u{ord(sign):04x}" if sign.isalpha() else sign for sign in _text(ask)).encode()
+    return _TEXT.sub(_escaped, _text(ask)).encode()
 
 
 @CARD.add("accept")
@@ -251,14 +286,14 @@ def json_in_much_white_space(ask: Ask) -> bytes:
 def json_unknown_members(ask: Ask) -> Any:
     """Members nobody has heard of, of every type."""
     strange = {"__proto__": {"id": 0}, "": None, "x": [1, 2.5, "", {}], "\u0000": True}
-    return {"total": len(ITEMS), "items": [item | strange for item in ask.items()]} | strange
+    document = ask.with_items([item | strange for item in ask.items()])
+    return document | strange if isinstance(document, dict) else document
 
 
-@CARD.add("accept", items=tuple(item | {"name": "Zo\u00eb \U0001f98a \u202eadA"} for item in ITEMS))
+@CARD.add("accept", renames=_BEYOND_ASCII)
 def json_beyond_ascii(ask: Ask) -> bytes:
     """Names in raw UTF-8, with a character beyond 16 bits and one that turns the writing round."""
-    document = {"total": len(ITEMS), "items": [i | {"name": "Zo\u00eb \U0001f98a \u202eadA"} for i in ask.items()]}
-    return json.dumps(document, ensure_ascii=False).encode()
+    return json.dumps(renamed(ask, _BEYOND_ASCII), ensure_ascii=False).encode()
 
 
 @CARD.add("refuse", is_everywhere=True)
@@ -286,3 +321,13 @@ def gigantic_body(ask: Ask) -> Steps:
     for _ in range(16_384):
         yield b" " * 65_536
     yield End.CLOSE
+
+
+def _respelled(ask: Ask, key: str) -> Any:
+    """The document whose list stands under another key."""
+    return {key if name == ask.items_key else name: value for name, value in ask.document().items()}
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = json.loads(found[0]).encode("utf-16-be")
+    return '"' + "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)) + '"'

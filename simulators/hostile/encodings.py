@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import json
 import struct
 import zlib
 from functools import cache
 
-from simulators.hostile.script import ITEMS, Ask, Card, End, Steps, chunk, encoded
+from simulators.hostile.contents import renamed
+from simulators.hostile.script import Ask, Card, End, Steps, chunk
 
 CARD = Card(is_everywhere=True)
 BOMB_BYTES = 256 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
-ACCENTED = tuple(item | {"name": f"Jos\u00e9 {item['id']}"} for item in ITEMS)
-"""Names for which it matters in which encoding they are read."""
+ACCENTED = "Jos\u00e9"
+"""A name for which it matters in which encoding it is read."""
 
 
 def _accented(ask: Ask) -> str:
-    items = [dict(item) for item in ACCENTED[ask.offset : ask.offset + ask.limit]]
-    return encoded({"total": len(ITEMS), "items": items}).decode().replace("\\u00e9", "\u00e9")
+    return json.dumps(renamed(ask, ACCENTED), ensure_ascii=False)
 
 
 @CARD.add("refuse")
@@ -70,19 +71,19 @@ def content_type_in_odd_case(ask: Ask) -> Steps:
     yield ask.honest(content_type='APPLICATION/Json ;  CharSet="UTF-8"')
 
 
-@CARD.add("either", items=ACCENTED)
+@CARD.add("either", renames=ACCENTED)
 def charset_wrong(ask: Ask) -> Steps:
     """UTF-8 called Latin-1: JSON is UTF-8 whatever is said, and a reader who obeys changes names."""
     yield ask.honest(body=_accented(ask).encode(), content_type="application/json; charset=iso-8859-1")
 
 
-@CARD.add("either", items=ACCENTED)
+@CARD.add("either", renames=ACCENTED)
 def charset_old(ask: Ask) -> Steps:
     """Latin-1 that is called so: legal for a text, not for JSON."""
     yield ask.honest(body=_accented(ask).encode("latin-1"), content_type="application/json; charset=iso-8859-1")
 
 
-@CARD.add("either", items=ACCENTED)
+@CARD.add("either", renames=ACCENTED)
 def charset_unknown(ask: Ask) -> Steps:
     """UTF-8 under a name that no codec has."""
     yield ask.honest(body=_accented(ask).encode(), content_type="application/json; charset=klingon")

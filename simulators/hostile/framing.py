@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from simulators.hostile.script import Act, Ask, Card, End, Steps, chunk, encoded, message
+from simulators.hostile.script import Act, Ask, Card, End, Steps, chunk, message
 
 CARD = Card(is_everywhere=True)
-CHUNKED = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
-POISON = message(encoded({"total": 6, "items": [{"id": 666, "name": "Mallory Sample"}]}))
-"""An answer nobody asked for; who reads it has taken it for the answer to the next request."""
 
 
 def cut_after(count: int) -> Act:
@@ -18,6 +15,12 @@ def cut_after(count: int) -> Act:
         yield End.CLOSE
 
     return act
+
+
+def _chunked(ask: Ask) -> str:
+    """The head of the honest answer, but for its last line, with chunks announced in the place of a length."""
+    head, _, _ = ask.honest(has_length=False, headers=[("Transfer-Encoding", "chunked")]).partition(b"\r\n\r\n")
+    return head.decode("latin-1") + "\r\n"
 
 
 def _cut_where(ask: Ask, *, after_head: int) -> Steps:
@@ -128,7 +131,7 @@ def other_protocol(ask: Ask) -> Steps:
 @CARD.add("accept")
 def chunks_of_one_byte(ask: Ask) -> Steps:
     """Every byte in a chunk of its own."""
-    yield f"{CHUNKED}\r\n".encode() + b"".join(chunk(bytes([byte])) for byte in ask.body()) + chunk(b"")
+    yield f"{_chunked(ask)}\r\n".encode() + b"".join(chunk(bytes([byte])) for byte in ask.body()) + chunk(b"")
 
 
 @CARD.add("accept")
@@ -136,42 +139,42 @@ def chunks_with_trimmings(ask: Ask) -> Steps:
     """Chunk extensions, sizes with zeros before them, and trailers that contradict the head."""
     body = ask.body()
     size = f"0000{len(body):X}"
-    head = f"{CHUNKED}Trailer: X-Check\r\n\r\n{size};name=value\r\n"
+    head = f"{_chunked(ask)}Trailer: X-Check\r\n\r\n{size};name=value\r\n"
     yield head.encode() + body + b"\r\n0;last\r\nX-Check: 1\r\nContent-Type: text/html\r\n\r\n"
 
 
 @CARD.add("refuse")
 def chunks_without_last(ask: Ask) -> Steps:
     """The document is whole, and the chunk that says so is missing."""
-    yield f"{CHUNKED}\r\n".encode() + chunk(ask.body())
+    yield f"{_chunked(ask)}\r\n".encode() + chunk(ask.body())
     yield End.CLOSE
 
 
 @CARD.add("refuse")
 def chunk_size_garbage(ask: Ask) -> Steps:
     """A chunk whose size is no number."""
-    yield f"{CHUNKED}\r\nzz\r\n".encode() + ask.body() + b"\r\n0\r\n\r\n"
+    yield f"{_chunked(ask)}\r\nzz\r\n".encode() + ask.body() + b"\r\n0\r\n\r\n"
     yield End.CLOSE
 
 
 @CARD.add("refuse")
 def chunk_size_negative(ask: Ask) -> Steps:
     """A chunk of less than nothing."""
-    yield f"{CHUNKED}\r\n-{len(ask.body()):x}\r\n".encode() + ask.body() + b"\r\n0\r\n\r\n"
+    yield f"{_chunked(ask)}\r\n-{len(ask.body()):x}\r\n".encode() + ask.body() + b"\r\n0\r\n\r\n"
     yield End.CLOSE
 
 
 @CARD.add("refuse")
 def chunk_size_beyond_64_bits(ask: Ask) -> Steps:
     """A chunk larger than any machine, which some readers wrap round."""
-    yield f"{CHUNKED}\r\n1{'0' * 15}{len(ask.body()):04x}\r\n".encode() + ask.body() + b"\r\n0\r\n\r\n"
+    yield f"{_chunked(ask)}\r\n1{'0' * 15}{len(ask.body()):04x}\r\n".encode() + ask.body() + b"\r\n0\r\n\r\n"
     yield End.CLOSE
 
 
 @CARD.add("either")
 def chunked_with_length(ask: Ask) -> Steps:
     """Chunks and a length that says less: the chunks count, or nothing does (RFC 9112 6.3)."""
-    yield f"{CHUNKED}Content-Length: 4\r\n\r\n".encode() + chunk(ask.body()) + chunk(b"")
+    yield f"{_chunked(ask)}Content-Length: 4\r\n\r\n".encode() + chunk(ask.body()) + chunk(b"")
     yield End.CLOSE
 
 
@@ -212,7 +215,7 @@ def length_too_short(ask: Ask) -> Steps:
 @CARD.add("either")
 def answer_with_another_behind_it(ask: Ask) -> Steps:
     """After the honest answer a second one nobody asked for, which the next request on this connection would get."""
-    yield ask.honest() + POISON
+    yield ask.honest() + ask.unasked()  # who reads it takes it for the answer to the next request
 
 
 @CARD.add("either")
@@ -230,9 +233,12 @@ def connection_closed_after_answer(ask: Ask) -> Steps:
 
 @CARD.add("accept")
 def header_names_in_odd_case(ask: Ask) -> Steps:
-    """Names of headers in odd letters, which mean the same."""
-    body = ask.body()
-    yield f"HTTP/1.1 200 OK\r\ncONTENT-tYPE:application/json\r\nCONTENT-LENGTH:\t{len(body)}  \r\n\r\n".encode() + body
+    """Names of headers in odd letters and odd blanks around their values, which mean the same."""
+    head, _, body = ask.honest().partition(b"\r\n\r\n")
+    status, *headers = head.split(b"\r\n")
+    parts = (header.partition(b": ") for header in headers)
+    odd = [name.swapcase() + b":\t" + value + b"  " for name, _, value in parts]
+    yield b"\r\n".join([status, *odd]) + b"\r\n\r\n" + body
 
 
 @CARD.add("either")

@@ -15,6 +15,9 @@ from typing import Any, Literal
 Expect = Literal["refuse", "accept", "either"]
 """`refuse`: the read must end in an error; `accept`: it must bring exactly the items; `either`: one of the two."""
 Resource = Literal["items", "feed", "linked"]
+Reach = Literal["own", "list", "wrapped", "total", "cursor"]
+"""Which lists of others a nastiness can be done to as well: none; any list in JSON; one that is a member of an object;
+one that tells how long it is; one whose pages tell where the next one is."""
 Item = dict[str, Any]
 
 ITEMS: tuple[Item, ...] = tuple(
@@ -27,6 +30,15 @@ LIMIT_MAX = 3
 """Less than half of the list and one, so that every client needs two pages at least."""
 FEED_ITEMS = 2
 """Items on a page of the feed and of the linked list."""
+STRANGE = "&cursor=c0#?/%2e \r\n\u00eb"
+"""What a cursor may end with: signs that mean something else in an address unless they are encoded."""
+
+
+class Part(Enum):
+    """What may be said in place of a part of a page."""
+
+    HONEST = "honest"
+    LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +85,59 @@ class Ask:
         """Whether the client says that it understands gzip."""
         return "gzip" in self.headers.get("accept-encoding", "")
 
+    @property
+    def total(self) -> int:
+        """How long the list says it is."""
+        return len(ITEMS)
+
+    @property
+    def items_key(self) -> str:
+        """The member in which the list stands."""
+        return "items"
+
+    @property
+    def name_key(self) -> str:
+        """The member in which an item's name stands."""
+        return "name"
+
     def items(self) -> list[Item]:
         """The items of the page that was asked for."""
         return [dict(item) for item in ITEMS[self.offset : self.offset + self.limit]]
+
+    def first_items(self) -> list[Item]:
+        """The items of the first page."""
+        return [dict(item) for item in ITEMS[: self.limit]]
+
+    def items_before(self) -> list[Item]:
+        """The items before this page, or the last of them at least."""
+        return [dict(item) for item in ITEMS[: self.offset]]
+
+    def id_of(self, item: Item) -> Any:
+        """The id of an item."""
+        return item["id"]
+
+    def altered(self, item: Item, **changes: Any) -> Item:
+        """The item with another `id` or `name`."""
+        return item | changes
+
+    def invented(self, number: int) -> Item:
+        """An item that the list does not hold."""
+        return {"id": number, "name": f"Sample {number}"}
+
+    def with_items(self, items: object) -> Any:
+        """The document with something else where the list stands."""
+        return {"total": self.total, "items": items}
+
+    def page(
+        self, *, items: object = Part.HONEST, total: object = Part.HONEST, cursor: object = Part.HONEST
+    ) -> Iterator[bytes]:
+        """The answer with something else for its list, its total or the way to the next page."""
+        document = {"items": self.items() if items is Part.HONEST else items}
+        if self.resource == "feed":
+            document |= _part("next", cursor, self.next_cursor())
+        else:
+            document = _part("total", total, self.total) | document
+        yield self.honest(body=encoded(document))
 
     def document(self) -> Any:
         """The honest answer."""
@@ -95,6 +157,26 @@ class Ask:
         """The honest cursor after this page; null after the last."""
         after = self.offset + self.limit
         return f"c{after}" if after < len(ITEMS) else None
+
+    def first_cursor(self) -> str:
+        """The cursor that leads back to an early page."""
+        return "c0"
+
+    def second_cursor(self) -> str:
+        """The cursor on the first page."""
+        return f"c{self.limit}"
+
+    def cursor_onward(self) -> str:
+        """The honest cursor; after the last page one that nobody has given, whose page has no items."""
+        return f"c{self.offset + self.limit}"
+
+    def is_cursor_whole(self) -> bool:
+        """Whether the cursor that was sent with `STRANGE` at its end came back as it was."""
+        return self.query.get("cursor", f"c0{STRANGE}") == f"c{self.offset}{STRANGE}"
+
+    def unasked(self) -> bytes:
+        """A whole answer to a question that nobody put; its items are others."""
+        return message(encoded({"total": self.total, "items": [{"id": 666, "name": "Mallory Sample"}]}))
 
     def honest_headers(self) -> list[tuple[str, str]]:
         """What an honest answer carries besides its type and length."""
@@ -119,17 +201,22 @@ class Nastiness:
     resource: Resource = "items"
     is_everywhere: bool = False
     """Whether it may be asked of every resource with every verb, and not of its own resource with GET only."""
+    reach: Reach = "own"
     items: tuple[Item, ...] = ITEMS
     """Exactly what a client that accepts must deliver."""
+    renames: str | None = None
+    """What every item is called in the answer; None where each keeps its name."""
     act: Act = field(repr=False)
 
 
 class Card:
     """The nastinesses of one module, in the order they are written."""
 
-    def __init__(self, *, is_everywhere: bool = False) -> None:
+    def __init__(self, *, is_everywhere: bool = False, reach: Reach = "own") -> None:
+        """Both hold for every nastiness that does not say otherwise."""
         self.entries: list[Nastiness] = []
         self._is_everywhere = is_everywhere
+        self._reach: Reach = reach
 
     def add(
         self,
@@ -138,8 +225,12 @@ class Card:
         resource: Resource = "items",
         items: tuple[Item, ...] = ITEMS,
         is_everywhere: bool = False,
+        reach: Reach | None = None,
+        renames: str | None = None,
     ) -> Callable[[Callable[[Ask], Any]], Callable[[Ask], Any]]:
         """Take a function onto the card: its name is the nastiness, its docstring the reason."""
+        if renames is not None:
+            items = tuple(item | {"name": renames} for item in items)
 
         def taken(written: Callable[[Ask], Any]) -> Callable[[Ask], Any]:
             why = " ".join((written.__doc__ or "").split())
@@ -149,7 +240,9 @@ class Card:
                 why=why,
                 resource=resource,
                 is_everywhere=is_everywhere or self._is_everywhere,
+                reach=self._reach if reach is None else reach,
                 items=items,
+                renames=renames,
                 act=_steps_of(written),
             )
             self.entries.append(entry)
@@ -169,6 +262,10 @@ def _steps_of(written: Callable[[Ask], Any]) -> Act:
             yield ask.honest(body=encoded(made))
 
     return act
+
+
+def _part(name: str, said: object, honest: object) -> dict[str, Any]:
+    return {} if said is Part.LEFT_OUT else {name: honest if said is Part.HONEST else said}
 
 
 def encoded(document: object) -> bytes:

@@ -31,11 +31,16 @@ class Asker:
 
     async def get(self, path: str, entity: AeriesEntity, *, query: dict[str, str | int] | None = None) -> Answer:
         """What lies at a path, asked for patiently; `StopRun` (SRC_UNSTABLE) when there is nothing any more."""
-        answer = await patiently(lambda: self.once(path, entity, query=query), surroundings=self._surroundings)
+        answer = await self.look(path, entity, query=query)
         if answer is None:
-            text = f"entity {entity.name}: Aeries has no such list any more; what it belongs to went while it was read"
-            raise StopRun("SRC_UNSTABLE", text, entity=entity.name)
+            raise gone(entity)
         return answer
+
+    async def look(
+        self, path: str, entity: AeriesEntity, *, query: dict[str, str | int] | None = None
+    ) -> Answer | None:
+        """The same; None when there is nothing."""
+        return await patiently(lambda: self.once(path, entity, query=query), surroundings=self._surroundings)
 
     async def once(
         self, path: str, entity: AeriesEntity, *, query: dict[str, str | int] | None = None
@@ -74,3 +79,9 @@ class Asker:
     def codes(self, schools: list[Json]) -> list[int]:
         """The codes of these schools, in their order."""
         return sorted(int(str(code)) for code in self.rows(schools, entities.SCHOOLS, SCHOOLS_PATH).columns["code"])
+
+
+def gone(entity: AeriesEntity) -> StopRun:
+    """The error for a list that is not there any more."""
+    text = f"entity {entity.name}: Aeries has no such list any more; what it belongs to went while it was read"
+    return StopRun("SRC_UNSTABLE", text, entity=entity.name)

@@ -1,8 +1,9 @@
 """Reading a list that is cut by positions, of which nobody tells how long it is.
 
 Each question begins at the last record of the answer before, so that a list that shifts in between is noticed: another
-record comes first then. The list is at its end only when that record comes alone, twice. An answer that is cut short is
-no end: the next question finds what it left out, or a list that does not fit. An empty list is asked for twice as well.
+record comes first then. The list is at its end only when that record comes alone, and nothing behind it. An answer that
+is cut short is no end: the next question finds what it left out, or a list that does not fit; also where every answer
+is cut to its first record, as a list of one is sent as that record. An empty list is asked for twice.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ async def whole_list(
         if not stretch.keys or stretch.keys[0] != before:
             raise _moved(place, f"another record stands at position {position} than before")
         if len(stretch.items) == 1:
-            if len((await ask(position, position + records - 1)).items) != 1:
+            if (await ask(position + 1, position + records)).items:
                 raise _moved(place, f"it ended at position {position}, and then it did not")
             return found
         found.append(Stretch(stretch.items[1:], stretch.keys[1:], stretch.sha256))

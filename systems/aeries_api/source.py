@@ -22,7 +22,7 @@ from shared.http.rows import Rows
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Column, ExpectedRows, Finding, Reading
 from systems.aeries_api import entities, wire
-from systems.aeries_api.asking import GRANT_FIELDS, SCHOOLS_PATH, Asker
+from systems.aeries_api.asking import GRANT_FIELDS, SCHOOLS_PATH, Asker, gone
 from systems.aeries_api.checking import findings
 from systems.aeries_api.client import AeriesClient
 from systems.aeries_api.config import AeriesApiConfig
@@ -115,7 +115,9 @@ class AeriesSource:
                 whole.origin = "one whole array"
                 return self._one(f"/{entity.name}", entity)
             case "students":
-                whole.origin = "each school's list asked for up to its last record, which then came alone, twice"
+                whole.origin = (
+                    "each school's list asked for up to its last record, which then came alone, and nothing behind it"
+                )
                 return self._by_school(self._students)
             case "rosters":
                 whole.origin = "one whole array for each section"
@@ -146,7 +148,12 @@ class AeriesSource:
 
         async def ask(first: int, last: int) -> Stretch:
             query: dict[str, str | int] = {"StartingRecord": first, "EndingRecord": last}
-            answer = await self._asker.get(path, entity, query=query)
+            answer = await self._asker.look(path, entity, query=query)
+            if answer is None:
+                # No document says how a stretch behind the last record is answered: with no records, or as missing.
+                if first == 1:
+                    raise gone(entity)
+                return Stretch([], [], "")
             items = wire.records_in(answer.body)
             return Stretch(items, [wire.student_in(item) for item in items], answer.sha256)
 

@@ -132,10 +132,12 @@ class ApexClient:
             raise await self._exchange.too_many(received, use="APL")
         answered = _json_or_none(received)
         items = items_in(answered, heading=heading)
-        if items is not None and status < httpx.codes.INTERNAL_SERVER_ERROR:
+        is_success = httpx.codes.OK <= status < httpx.codes.MULTIPLE_CHOICES
+        is_refusal = httpx.codes.BAD_REQUEST <= status < httpx.codes.INTERNAL_SERVER_ERROR
+        if items is not None and (is_success or is_refusal):
             return received, items, answered
-        if httpx.codes.OK <= status < httpx.codes.MULTIPLE_CHOICES:
-            if answered is None and received.content:
+        if is_success:
+            if not received.is_whole or (answered is None and received.content):
                 raise OutcomeUnknown(
                     "APL_UNKNOWN_OUTCOME",
                     f"{method} was accepted with {status} and an answer that cannot be read; read the record first",

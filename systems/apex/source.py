@@ -132,18 +132,19 @@ class _Walk:
     def _is_listed(self) -> bool:
         return self._entity in PEOPLE or (self._entity == "classrooms" and self._config.classrooms_are_listed)
 
-    def _people(self, kind: str) -> AsyncIterator[ListPage]:
+    def _people(self, kind: str, *, looks_behind: bool = False) -> AsyncIterator[ListPage]:
         return people_pages(
             self._client,
             kind,
             surroundings=self._surroundings,
             in_flight=self._config.requests_at_once,
             pages_max=self._config.pages_max,
+            looks_behind=looks_behind,
         )
 
     async def _walk_again(self, kind: str, keys: set[Value]) -> None:
         again: set[Value] = set()
-        async for page in self._people(kind):
+        async for page in self._people(kind, looks_behind=True):
             self._require_new(again, _records(page, kind))
         if again != keys:
             raise self._unsteady(f"{len(again ^ keys)} records of {kind} came in one walk through the list only")

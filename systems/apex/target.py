@@ -98,29 +98,30 @@ class ApexTarget:
     async def _alone(self, write: WireWrite, matched: Matched, *, headers: dict[str, str] | None) -> Receipt:
         body = None if headers is not None or write.body is None else dict(write.body)
         received, told, _ = await self._client.send(write.method, write.path, body=body, headers=headers)
-        if len(told) > 1:
+        if len(told) != 1:
+            # Whatever stands between us and Apex can send an empty success: only a result says that it was done.
             raise OutcomeUnknown(
                 "APL_UNKNOWN_OUTCOME",
-                f"{write.method} of one record was answered with {len(told)} results; read the record first",
+                f"{write.method} of one record was answered with {received.status} and {len(told)} results; "
+                "read the record first",
+                status=received.status,
                 is_wrong_shape=True,
             )
-        if told:
-            match meaning_of(told[0]):
-                case "moved":
-                    raise moved(received.status)
-                case "capacity":
-                    raise no_room(received.status)
-                case "refused":
-                    raise refused(received.status)
-                case "doubtful":
-                    raise OutcomeUnknown(
-                        "APL_UNKNOWN_OUTCOME",
-                        f"{write.method} of {matched.place} was answered with a code that says nothing; read it first",
-                        is_wrong_shape=True,
-                    )
-                case "done":
-                    pass
-        return Receipt(target_id=None, status=received.status)
+        match meaning_of(told[0]):
+            case "moved":
+                raise moved(received.status)
+            case "capacity":
+                raise no_room(received.status)
+            case "refused":
+                raise refused(received.status)
+            case "doubtful":
+                raise OutcomeUnknown(
+                    "APL_UNKNOWN_OUTCOME",
+                    f"{write.method} of {matched.place} was answered with a code that says nothing; read it first",
+                    is_wrong_shape=True,
+                )
+            case "done":
+                return Receipt(target_id=None, status=received.status)
 
     async def _membership(self, entity: str, key: str) -> Record | None:
         ids = membership_of(key)

@@ -42,9 +42,11 @@ class GroupSeen:
 
 
 def page_of(described: GoogleEntity, body: Json) -> ListPage:
-    """A page of a list; `WrongShape` for anything else. An empty list may leave its array out."""
+    """A page of a list; `WrongShape` for anything else. An empty list may leave its array out, and all else."""
     if not isinstance(body, dict) or body.get("kind") != described.list_kind:
         raise WrongShape("/kind", f"is not {described.list_kind}")
+    if described.items not in body and not body.keys() <= _IGNORED:
+        raise WrongShape(f"/{described.items}", "is missing, and something else is there")
     items = body.get(described.items, [])
     if not isinstance(items, list):
         raise WrongShape(f"/{described.items}", "is no list")
