@@ -23,11 +23,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.large_district import ORIGINAL_STAFF, make_large
-from cli.client import PersonClient
-from cli.decisions import signed_decision
 from cli.demo_past import past_of
 from cli.embedded_setup import Layout
 from cli.stack import Stack
+from shared.asking.client import PersonClient
+from shared.asking.deciding import signed_decision
 from shared.events.commands import DecideRun, RequestRun
 from shared.events.queries import RunAnswer
 from shared.ids import RandomIds

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cli.client import PersonClient
 from cli.problem import CommandFailed
-from services.auditor.verify import VerificationReport, verify_log
+from shared.asking.client import PersonClient
+from shared.audit.verify import VerificationReport, verify_log
 from shared.clock import Clock, SystemClock
 from shared.hashing.canonical import CanonicalJsonError, canonical_json
 

@@ -23,19 +23,19 @@ from rich.console import Console
 
 from cli import demo_checks
 from cli.audit_log import verify
-from cli.client import PersonClient
-from cli.decisions import signed_decision
 from cli.embedded_setup import PEOPLE, PersonSpec
 from cli.options import Session
 from cli.output import console
 from cli.problem import CommandFailed
 from cli.processes import asked_to_stop
-from cli.profiles import load_profile
 from cli.rendering import changes_table, plain_table, run_lines, verification_lines
 from cli.stack import Stack, folder_held
 from cli.verbs.approvals import read_plan
 from cli.verbs.house import what_to_try
 from cli.watching import follow_visibly
+from shared.asking.client import PersonClient
+from shared.asking.deciding import signed_decision
+from shared.asking.profiles import load_profile
 from shared.clock import Clock, SystemClock
 from shared.events.commands import DecideRun, RequestRun
 from shared.events.queries import RunAnswer, RunView
@@ -344,7 +344,7 @@ async def _main(data: Path, *, is_once: bool, staff: int | None) -> int:
     def say(text: str) -> None:
         out.print(text, markup=False, soft_wrap=True)
 
-    stack = Stack(data, is_demo=True, people=(*PEOPLE, BOTH), staff=staff, on_notice=say)
+    stack = Stack(data, is_demo=True, people=(*PEOPLE, BOTH), staff=staff, has_console=True, on_notice=say)
     async with asked_to_stop() as stop, stack:
         rows = [(each.name, each.address) for each in stack.addresses()]
         out.print(plain_table("what", "where", rows=rows))
@@ -366,6 +366,8 @@ async def _main(data: Path, *, is_once: bool, staff: int | None) -> int:
             say(f"Since then, {pending} people of the district have another first name: a run has something to do.")
             for line in what_to_try(session, is_demo=True, connections=str(stack.layout.connections)):
                 say(line)
+            say(f"The console: {stack.console_url}, as operator, approver or another profile;")
+            say(f"  passwords: {stack.layout.secrets}/console-*.password")
             say("It stays up; Ctrl-C ends it.")
             await stop.wait()
     return 0

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.profiles import Profile, save_profile, write_private
+from shared.asking.profiles import Profile, save_profile, write_private
 from shared.bus.topology import Role
 from shared.hashing.signing import generate, load_private_key, private_key_pem, public_key_b64, public_key_bytes
 from shared.policy.approval import Identities, Person
@@ -22,6 +22,7 @@ from shared.policy.approval import Identities, Person
 LOG_ORIGIN = "aether.local/audit"
 COMMITMENT_KEY_BYTES = 32
 TOKEN_BYTES = 24
+PASSWORD_BYTES = 12
 FOLDER_MODE = 0o700
 
 CONNECTIONS_HINT = """\
@@ -63,7 +64,9 @@ PEOPLE = (
     PersonSpec("operator", "operator", ("operator",)),
     PersonSpec("approver", "approver", ("approver",)),
     PersonSpec("approver2", "approver2", ("approver",)),
+    PersonSpec("steward", "steward", ("steward",)),
     PersonSpec("auditor", "audit-reader", ("auditor",)),
+    PersonSpec("admin", "admin", ("admin",)),
     PersonSpec("viewer", "viewer", ("viewer",)),
 )
 
@@ -130,6 +133,20 @@ class Layout:
         return self.secrets / "commitment.key"
 
     @property
+    def session_key(self) -> Path:
+        """Key under which the console keeps what signs people in."""
+        return self.secrets / "console-session.key"
+
+    @property
+    def first_accounts(self) -> Path:
+        """Whom the console lets in at first, with references to their passwords."""
+        return self.data / "console-accounts.json"
+
+    def console_password(self, profile: str) -> Path:
+        """The password with which a person signs in to the console at first."""
+        return self.secrets / f"console-{profile}.password"
+
+    @property
     def signing_key(self) -> Path:
         """The auditor's key."""
         return self.secrets / "audit-signing.pem"
@@ -157,14 +174,19 @@ def prepare(layout: Layout, people: Sequence[PersonSpec]) -> None:
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     _once(layout.commitment_key, secrets.token_hex(COMMITMENT_KEY_BYTES))
     _once(layout.signing_key, private_key_pem(generate()))
+    _once(layout.session_key, secrets.token_hex(COMMITMENT_KEY_BYTES))
     known: dict[str, Person] = {}
+    accounts: dict[str, str] = {}
     for person in people:
         key = None
         if person.signs:
             _once(layout.approval_key(person.profile), private_key_pem(generate()))
             key = public_key_b64(load_private_key(layout.approval_key(person.profile).read_text()))
         known[person.user] = Person(roles=person.roles, approval_key=key)
+        _once(layout.console_password(person.profile), secrets.token_urlsafe(PASSWORD_BYTES))
+        accounts[person.user] = reference(layout.console_password(person.profile))
     write_private(layout.identities, Identities(people=known).model_dump_json(indent=2) + "\n")
+    write_private(layout.first_accounts, json.dumps(accounts, indent=2) + "\n")
     if layout.is_demo:
         layout.simulator.mkdir(mode=FOLDER_MODE, exist_ok=True)
         _once(layout.read_token, secrets.token_urlsafe(TOKEN_BYTES))

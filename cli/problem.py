@@ -1,46 +1,10 @@
-"""How a verb ends when it cannot do what was asked: a code, a sentence, what to do, and the exit code.
-
-The one exception that verbs raise on purpose. It holds no personal value and no secret.
-"""
+"""How a verb ends when it cannot do what was asked: the exit codes that no run has, beside the one exception."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from shared.asking.problem import EXIT_ERROR, EXIT_USAGE, CommandFailed, NoAnswer, from_note
 
-if TYPE_CHECKING:
-    from shared.events.documents import FailureNote
-
-EXIT_ERROR = 1
-EXIT_USAGE = 64
-"""A mistyped command line. Not the usual 2, which here means that changes wait."""
 EXIT_INTERRUPTED = 130
 """Ctrl-C."""
 
-
-class CommandFailed(Exception):
-    """A verb cannot do what was asked."""
-
-    def __init__(self, text: str, *, action: str, code: str | None = None, exit_code: int = EXIT_ERROR) -> None:
-        self.text = text
-        self.action = action
-        self.code = code
-        """Of the catalogue of failures; None for what only a command line can get wrong."""
-        self.exit_code = exit_code
-        super().__init__(text)
-
-    def document(self) -> dict[str, object]:
-        """The failure as `--json` prints it."""
-        return {"error": {"code": self.code, "text": self.text, "action": self.action}, "exit_code": self.exit_code}
-
-
-class NoAnswer(CommandFailed):
-    """A service did not answer; asking again may help."""
-
-
-def from_note(note: FailureNote) -> CommandFailed:
-    """What a service refused, with what the catalogue says to do about it."""
-    from shared.failures import CATALOGUE
-
-    entry = CATALOGUE.get(note.code)
-    action = entry.action if entry is not None else "Compare the versions of this command and of the service."
-    return CommandFailed(note.text, action=action, code=note.code)
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_USAGE", "CommandFailed", "NoAnswer", "from_note"]

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.auditor.verify import VerificationReport
+from shared.audit.verify import VerificationReport
 from shared.events.queries import (
     ChangeView,
     DecisionView,
@@ -25,6 +25,8 @@ from shared.run.states import RunStatus
 
 FAILURES_SHOWN_MAX = 5
 _PLAN_IS_GONE = frozenset({"APL_PLAN_ALTERED", "APL_VERDICT_DIFFERS"})
+ID_DIGITS = 12
+"""Digits of a change id that are shown: enough to name the change in `aether approve --except`."""
 UNMAPPED_SHOWN_MAX = 20
 
 
@@ -156,16 +158,19 @@ def plan_lines(answer: PlanAnswer, *, change_class: str | None = None) -> list[R
 
 def changes_table(changes: Iterable[ChangeView]) -> Table:
     """A line for each changed field."""
-    table = _table("class", "key", "field", "was", "now", "cause", "outcome")
+    table = _table("class", "key", "field", "was", "now", "cause", "change", "outcome")
     for change in changes:
-        outcome = " ".join(part for part in (change.result, change.code) if part)
+        # A mark tells of an earlier run, an outcome of this one: who sees the outcome needs the mark no more.
+        outcome = " ".join(part for part in (change.result, change.code) if part) or ", ".join(
+            f"{mark} before" for mark in change.marks
+        )
         head = (change.change_class, f"{change.entity}/{change.key}")
         if not change.fields:
-            table.add_row(*head, "", "", "", "", outcome)
+            table.add_row(*head, "", "", "", "", change.change_id[:ID_DIGITS], outcome)
         for number, field in enumerate(change.fields):
             first = (*head,) if number == 0 else ("", "")
-            last = outcome if number == 0 else ""
-            table.add_row(*first, field.name, _value(field.before), _value(field.after), field.cause, last)
+            last = (change.change_id[:ID_DIGITS], outcome) if number == 0 else ("", "")
+            table.add_row(*first, field.name, _value(field.before), _value(field.after), field.cause, *last)
     return table
 
 
@@ -288,8 +293,9 @@ _DONE = {
 
 def _decision_line(decision: DecisionView) -> str:
     override = ", with override" if decision.is_override else ""
+    part = f", all but {decision.left_out:,}" if decision.left_out else ""
     reason = f": {_printable(decision.reason)}" if decision.reason else ""
-    return f"{_DONE[decision.decision]} by {decision.person} at {decision.at}{override}{reason}"
+    return f"{_DONE[decision.decision]} by {decision.person} at {decision.at}{override}{part}{reason}"
 
 
 def _printable(text: str) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import fcntl
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,6 @@ from typing import Self
 
 import nats
 
-from cli.client import PersonClient, connected
 from cli.definitions import VENDORS_VARIABLE, vendors_folder
 from cli.demo_past import TOLD, past_of
 from cli.embedded_setup import (
@@ -37,9 +35,11 @@ from cli.embedded_setup import (
     write_demo_connections,
     write_profiles,
 )
+from cli.ports import free_port, require_free
 from cli.problem import CommandFailed
 from cli.processes import LOG_TAIL_CHARACTERS, Child, ChildFailed
-from cli.profiles import load_profile, write_private
+from shared.asking.client import PersonClient, connected
+from shared.asking.profiles import load_profile, write_private
 from shared.bus.embedded import EmbeddedPerson, EmbeddedServer, EmbeddedServerError
 from shared.bus.provision import provision
 from shared.bus.topology import PROVISIONER, inbox_prefix
@@ -55,6 +55,7 @@ SUPERVISE_SECONDS = 0.2
 BUS = "bus"
 BUS_LOG = "nats-server.log"
 SIMULATOR = "titanhst"
+CONSOLE = "console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Stack:
         people: Sequence[PersonSpec] = PEOPLE,
         staff: int | None = None,
         has_past: bool = True,
+        has_console: bool = False,
+        console_port: int = 0,
         clock: Clock | None = None,
         connectors: Path = ROOT / "connectors",
         programs: Mapping[str, Sequence[str]] | None = None,
@@ -90,7 +93,8 @@ class Stack:
         """Prepare to run; nothing is touched before `start`.
 
         `staff` is the size of a sample district that has yet to be made. With `has_past` it begins as one that has
-        been mirrored for weeks, without as one that nobody ever looked at. `programs` says, by service, what is run in
+        been mirrored for weeks, without as one that nobody ever looked at. `has_console` starts the pages as well, on
+        `console_port` (0: a free one). `programs` says, by service, what is run in
         place of `services.SERVICE` (a module and its arguments), `settings` what its environment holds besides.
         `on_notice` hears what happens meanwhile.
         """
@@ -101,6 +105,7 @@ class Stack:
         self._has_past = has_past
         self._clock = clock or SystemClock()
         self._port = port
+        self._console_port = console_port
         self._connectors = connectors
         self._programs = dict(programs or {})
         self._settings = dict(settings or {})
@@ -109,6 +114,8 @@ class Stack:
             self.layout.bus, [EmbeddedPerson(each.user, frozenset(each.roles)) for each in people], port=port
         )
         numbers = {"extractor": extractors, "differ": differs, "applier": appliers, "auditor": 1}
+        if has_console:
+            numbers[CONSOLE] = 1  # the last: it reads what the auditor's database is
         self._services = {
             name: service
             for service, number in numbers.items()
@@ -126,7 +133,11 @@ class Stack:
         try:
             self.layout.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             self._held.enter_context(folder_held(self.layout.data))
-            _require_free(self._port)
+            require_free(self._port)
+            if CONSOLE in self._services.values():
+                # Chosen once: brought back, it must be where the browsers look for it.
+                self._console_port = self._console_port or free_port()
+                require_free(self._console_port, of="the console", option="--console-port")
             prepare(self.layout, self._people)
             if self.is_demo:
                 await self._start_systems()
@@ -156,7 +167,7 @@ class Stack:
             with suppress(asyncio.CancelledError):
                 await self._supervisor
             self._supervisor = None
-        for service in ("extractor", "differ", "applier", "auditor"):
+        for service in (CONSOLE, "extractor", "differ", "applier", "auditor"):
             children = [child for name, child in self._children.items() if self._services.get(name) == service]
             await asyncio.gather(*(child.stop() for child in children))
         if SIMULATOR in self._children:
@@ -226,6 +237,12 @@ class Stack:
         """The simulated vendor's address; only in a demonstration."""
         return str((self._child(SIMULATOR).ready() or {}).get("url", ""))
 
+    @property
+    def console_url(self) -> str:
+        """The address of the console's pages; empty while it is down or not part of the stack."""
+        child = self._children.get(CONSOLE)
+        return "" if child is None else str((child.ready() or {}).get("url", ""))
+
     def admin_url(self, name: str) -> str:
         """The address of a service's /livez, /readyz and /metrics."""
         return str((self._child(name).ready() or {}).get("admin_url", ""))
@@ -238,7 +255,8 @@ class Stack:
         ]
         for name, child in self._children.items():
             ready = child.ready() or {}
-            found.append(Address(name, str(ready.get("admin_url") or ready.get("url") or "down"), str(child.log)))
+            where = ready.get("url") if name == CONSOLE else ready.get("admin_url") or ready.get("url")
+            found.append(Address(name, str(where or "down"), str(child.log)))
         return found
 
     def profiles(self) -> tuple[str, ...]:
@@ -311,11 +329,16 @@ class Stack:
         )
 
     async def _start_services(self) -> None:
-        for name, service in self._services.items():
-            program = self._programs.get(service, (f"services.{service}",))
-            self._spawn(name, *program, environment=self._service_environment(name, service))
-        for name in self._services:
-            await self._children[name].wait_ready(seconds_max=START_SECONDS_MAX)
+        for group in (
+            [name for name, service in self._services.items() if service != CONSOLE],
+            [name for name, service in self._services.items() if service == CONSOLE],
+        ):
+            for name in group:
+                service = self._services[name]
+                program = self._programs.get(service, (f"services.{service}",))
+                self._spawn(name, *program, environment=self._service_environment(name, service))
+            for name in group:
+                await self._children[name].wait_ready(seconds_max=START_SECONDS_MAX)
 
     def _service_environment(self, name: str, service: str) -> dict[str, str]:
         layout = self.layout
@@ -331,17 +354,32 @@ class Stack:
                 "AETHER_SYSTEMS": str(ROOT / "systems"),
                 "AETHER_CONNECTIONS": str(layout.connections),
                 "AETHER_IDENTITIES": str(layout.identities),
-                "AETHER_COMMITMENT_KEY": reference(layout.commitment_key),
             }
+            if service != CONSOLE:  # it shows what is masked already, and commits to nothing
+                environment["AETHER_COMMITMENT_KEY"] = reference(layout.commitment_key)
             if (vendors := vendors_folder()) is not None:
                 environment[VENDORS_VARIABLE] = str(vendors.resolve())
         if service == "extractor" and sum(one == service for one in self._services.values()) > 1:
             environment["AETHER_SIDES_AT_ONCE"] = "1"
-        if service in ("differ", "auditor"):
+        if service == CONSOLE:
+            environment |= self._console_environment()
+        if service in ("differ", "auditor", CONSOLE):
             environment["AETHER_DATABASE_URL"] = _sqlite_url(layout.database(service))
         if service == "auditor":
             environment |= {"AETHER_SIGNING_KEY": reference(layout.signing_key), "AETHER_LOG_ORIGIN": LOG_ORIGIN}
         return environment | dict(self._settings.get(service, {}))
+
+    def _console_environment(self) -> dict[str, str]:
+        layout = self.layout
+        return {
+            "AETHER_AUDIT_DATABASE_URL": _sqlite_url(layout.database("auditor")),
+            "AETHER_PROFILES": str(layout.data / "profiles"),
+            "AETHER_CONSOLE_PORT": str(self._console_port),
+            "AETHER_SESSION_KEY": reference(layout.session_key),
+            "AETHER_FIRST_ACCOUNTS": str(layout.first_accounts),
+            "AETHER_REQUIRE_SECOND_FACTOR": "false",
+            "AETHER_CHANGE_FIRST_PASSWORDS": "false",
+        }
 
     def _spawn(self, name: str, module: str, *arguments: str, environment: dict[str, str] | None = None) -> Child:
         child = Child(
@@ -427,21 +465,6 @@ def folder_held(data: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _require_free(port: int) -> None:
-    """`CommandFailed` when something else listens on the port of the bus; the server itself would only say so late."""
-    if port <= 0:
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as problem:
-            raise CommandFailed(
-                f"port {port} cannot be used for the bus: {problem.strerror}",
-                action="Choose another with --port, or leave it out: a free one is taken.",
-            ) from None
 
 
 def _clean_environment() -> dict[str, str]:

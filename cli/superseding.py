@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from cli.client import PersonClient
 from cli.problem import CommandFailed
+from shared.asking.client import PersonClient
 from shared.clock import Clock
 from shared.events.queries import RunsQuery
 from shared.run.states import WAITING_FOR_A_PERSON, RunStatus

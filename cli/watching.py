@@ -10,10 +10,10 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from cli.client import PersonClient
 from cli.outcome import is_at_rest, progress_of
 from cli.output import console
 from cli.problem import CommandFailed, NoAnswer
+from shared.asking.client import PersonClient
 from shared.clock import Clock
 from shared.events.queries import RunAnswer, RunView
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.choosing import Part, chosen_part, part_lines, words_in
 from cli.options import (
     WATCH_SECONDS_DEFAULT,
     DataOption,
@@ -23,14 +24,26 @@ from cli.problem import EXIT_USAGE, CommandFailed
 from cli.verbs.runs import finish, known
 
 if TYPE_CHECKING:
-    from cli.client import PersonClient
-    from cli.decisions import Decision
+    from shared.asking.client import PersonClient
+    from shared.asking.deciding import Decision
     from shared.events.commands import Reply
     from shared.events.queries import PlanAnswer
     from shared.run.state import PlanSummary
 
 DigestOption = Annotated[
     str, typer.Option("--digest", help="The plan's digest as reviewed, or its first 12 or more hexadecimal digits.")
+]
+ExceptOption = Annotated[
+    str | None,
+    typer.Option(
+        "--except",
+        metavar="CHANGE[,CHANGE…]",
+        help="Leave these changes out: ids, or their first 12 or more digits. What builds on them goes along.",
+    ),
+]
+OnlyClassOption = Annotated[
+    str | None,
+    typer.Option("--only-class", metavar="CLASS[,CLASS…]", help="Leave out every change of another class."),
 ]
 EXIT_CHANGES_PENDING = 2
 PAGE_CHANGES = 200
@@ -60,10 +73,10 @@ def plan(
 
 
 async def _plan(session: Session, run_id: str, *, change_class: str | None, limit: int | None) -> int:
-    from cli.client import connected
     from cli.output import show
-    from cli.profiles import load_profile
     from cli.rendering import plan_lines
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
         answer = await read_plan(client, run_id, session, change_class=change_class, limit=limit)
@@ -117,17 +130,31 @@ def approve(
     digest: DigestOption,
     reason: ReasonOption,
     override: Annotated[bool, typer.Option("--override", help="Release a plan that the guard holds.")] = False,
+    leave_out: ExceptOption = None,
+    only_class: OnlyClassOption = None,
+    as_before: Annotated[
+        bool, typer.Option("--as-before", help="Approve the same part as the approval that counts already.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until the run ends or waits for a person.")] = False,
     timeout: TimeoutOption = WATCH_SECONDS_DEFAULT,
     data: DataOption = None,
     profile: ProfileOption = None,
     is_json: JsonOption = False,
 ) -> int:
-    """Approve the plan with this digest, signed with the profile's key; the requester of a run cannot."""
+    """Approve the plan with this digest, or a part of it, signed with the profile's key; its requester cannot."""
     session = session_of(context, data=data, profile=profile, is_json=is_json)
-    seconds_max = timeout if watch else None
+    part = Part(left_out=words_in(leave_out), only_classes=words_in(only_class), is_as_before=as_before)
     return asyncio.run(
-        _decide(session, run_id, "approve", digest=digest, reason=reason, override=override, seconds_max=seconds_max)
+        _decide(
+            session,
+            run_id,
+            "approve",
+            digest=digest,
+            reason=reason,
+            override=override,
+            seconds_max=timeout if watch else None,
+            part=part,
+        )
     )
 
 
@@ -156,13 +183,16 @@ async def _decide(
     reason: str,
     override: bool,
     seconds_max: float | None,
+    part: Part | None = None,
 ) -> int:
-    from cli.client import connected
-    from cli.decisions import full_digest, signed_decision
-    from cli.profiles import load_profile
+    from cli.output import console
+    from shared.asking.client import connected
+    from shared.asking.deciding import full_digest, signed_decision
+    from shared.asking.profiles import load_profile
     from shared.clock import SystemClock
     from shared.events.commands import DecideRun
     from shared.ids import RandomIds
+    from shared.policy.approval import ALL
     from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
     from shared.secrets import resolve
 
@@ -175,12 +205,22 @@ async def _decide(
         )
     async with connected(person) as client:
         before = known(await client.run(run_id), run_id, session)
-        summary = (await read_plan(client, run_id, session, change_class=None, limit=1)).plan
+        shown = await read_plan(client, run_id, session, change_class=None, limit=1)
+        summary = shown.plan
         if summary is None:  # read_plan has raised already
             raise CommandFailed(
                 f"run {run_id} has no plan", action=f"aether show {run_id}{session.as_options}", code="APV_WRONG_STATE"
             )
         full_digest(digest, shown=summary.plan_digest, run=run_id, options=session.as_options)
+        chosen = None
+        if part is not None and not part.is_all:
+
+            async def of_class(name: str) -> PlanAnswer:
+                return await read_plan(client, run_id, session, change_class=name, limit=None)
+
+            chosen = await chosen_part(client, part, shown, of_class=of_class)
+            for line in part_lines(chosen):
+                console(is_error=True).print(line, soft_wrap=True, markup=False)
         signed = signed_decision(
             summary,
             run=run_id,
@@ -192,30 +232,48 @@ async def _decide(
             now=SystemClock().now(),
             ids=RandomIds(),
             options=session.as_options,
+            subset=ALL if chosen is None else chosen.subset_root or ALL,
+            left_out=() if chosen is None else chosen.left_out,
         )
-        command = DecideRun(signed=signed)
+        command = DecideRun(signed=signed, deferred=() if chosen is None else chosen.left_out)
         reply = await (client.approve(command) if decision == "approve" else client.reject(command))
         if reply.status is not None and RunStatus(reply.status) in WAITING_FOR_A_PERSON:
             earlier = before.run.approvers if before.run is not None else ()
-            return show_counted(session, reply, summary, run=run_id, approvers={*earlier, person.user})
+            return show_counted(
+                session,
+                reply,
+                summary,
+                run=run_id,
+                approvers={*earlier, person.user},
+                left_out=0 if chosen is None else len(chosen.left_out),
+            )
         return await finish(client, session, reply, run=run_id, before=before, seconds_max=seconds_max)
 
 
-def show_counted(session: Session, reply: Reply, plan: PlanSummary, *, run: str, approvers: Collection[str]) -> int:
+def show_counted(
+    session: Session,
+    reply: Reply,
+    plan: PlanSummary,
+    *,
+    run: str,
+    approvers: Collection[str],
+    left_out: int = 0,
+) -> int:
     """Say that an approval counts and that more are needed: changes wait, whatever the guard said of the plan."""
     from cli.output import show
 
-    override = " --override" if plan.verdict_level == "HOLD" else ""
+    options = (" --override" if plan.verdict_level == "HOLD" else "") + (" --as-before" if left_out else "")
     lines = [
         f"Your approval counts: {len(approvers)} of {plan.approvals_needed} ({', '.join(sorted(approvers))}).",
         f"Run {run} is {reply.status}; a further person must approve until {plan.expires_at}:",
-        f"  aether approve {run} --digest {plan.plan_digest}{override} --reason '…' --profile …{session.as_options}",
+        f"  aether approve {run} --digest {plan.plan_digest}{options} --reason '…' --profile …{session.as_options}",
     ]
     document = {
         **reply.model_dump(mode="json"),
         "approvals": len(approvers),
         "approvals_needed": plan.approvals_needed,
         "approve_until": plan.expires_at,
+        "left_out": left_out,
         "exit_code": EXIT_CHANGES_PENDING,
     }
     show(document, lines, is_json=session.is_json)

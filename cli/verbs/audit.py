@@ -12,7 +12,7 @@ import typer
 from cli.options import DataOption, JsonOption, ProfileOption, Session, program, session_of
 
 if TYPE_CHECKING:
-    from services.auditor.verify import VerificationReport
+    from shared.audit.verify import VerificationReport
 
 KeyOption = Annotated[
     str | None, typer.Option("--verifier-key", help="The log's key; default: the profile's. Never the server's word.")
@@ -40,7 +40,7 @@ def verify(
     if file is None:
         return asyncio.run(_verify(session, verifier_key))
     from cli.audit_log import checkpoints_beside, verify_files
-    from cli.profiles import load_profile
+    from shared.asking.profiles import load_profile
 
     key = verifier_key or load_profile(session.data, session.profile).verifier_key
     return _show(verify_files(file, checkpoints_beside(file), key or ""), session, remarks=[])
@@ -48,8 +48,8 @@ def verify(
 
 async def _verify(session: Session, verifier_key: str | None) -> int:
     from cli.audit_log import required_key, verify
-    from cli.client import connected
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     profile = load_profile(session.data, session.profile)
     key = required_key(verifier_key or profile.verifier_key)
@@ -85,9 +85,9 @@ def export(
 async def _export(session: Session, out: Path) -> int:
     from cli.audit_log import checkpoints_beside
     from cli.audit_log import export as export_log
-    from cli.client import connected
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     profile = load_profile(session.data, session.profile)
     async with connected(profile) as client:

@@ -26,7 +26,7 @@ from cli.problem import EXIT_USAGE, CommandFailed
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from cli.client import PersonClient
+    from shared.asking.client import PersonClient
     from shared.events.commands import DeclareDelta
     from shared.policy.backtest import StoredRun
     from shared.policy.limits import Policy
@@ -123,10 +123,10 @@ def policy_in(file: Path, folder: Path) -> Policy:
 
 
 async def _backtest(session: Session, policies: dict[str, Policy], *, days: int) -> int:
-    from cli.client import connected
     from cli.guard_rendering import backtest_lines
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
     from shared.policy.backtest import backtest as judged
 
     async with connected(load_profile(session.data, session.profile)) as client:
@@ -196,9 +196,9 @@ def declare(
 
 
 async def _declare(session: Session, command: DeclareDelta) -> int:
-    from cli.client import connected
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
         reply = await client.declare(command)
@@ -224,10 +224,10 @@ def declared(
 
 
 async def _declared(session: Session, connector: str | None) -> int:
-    from cli.client import connected
     from cli.guard_rendering import declared_table
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
     from shared.events.queries import DeclaredQuery
 
     async with connected(load_profile(session.data, session.profile)) as client:
@@ -250,9 +250,9 @@ def withdraw(
 
 
 async def _withdraw(session: Session, declaration: str, reason: str) -> int:
-    from cli.client import connected
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
     from shared.events.commands import WithdrawDelta
 
     async with connected(load_profile(session.data, session.profile)) as client:

@@ -47,6 +47,9 @@ def up(
     extractors: Annotated[int, typer.Option("--extractors", min=1, max=REPLICAS_MAX)] = 1,
     differs: Annotated[int, typer.Option("--differs", min=1, max=REPLICAS_MAX)] = 1,
     port: Annotated[int, typer.Option("--port", min=-1, max=65535, help="Of the bus; -1 takes a free one.")] = -1,
+    console_port: Annotated[
+        int, typer.Option("--console-port", min=0, max=65535, help="Of the console; 0 takes 8080, or a free one.")
+    ] = 0,
     data: DataOption = None,
     profile: ProfileOption = None,
     is_json: JsonOption = False,
@@ -63,6 +66,8 @@ def up(
         extractors=extractors,
         differs=differs,
         port=port,
+        has_console=True,
+        console_port=console_port,
         on_notice=lambda text: notices.print(text, markup=False, soft_wrap=True),
     )
     asyncio.run(_stay_up(stack, session))
@@ -80,11 +85,13 @@ async def _stay_up(stack: Stack, session: Session) -> None:
             "data": str(stack.layout.data),
             "addresses": [{"name": name, "address": address, "log": log} for name, address, log in rows],
             "connections": str(stack.layout.connections),
+            "console": stack.console_url,
             "profiles": list(stack.profiles()),
         }
         lines: list[RenderableType] = [
             plain_table("what", "where", "log", rows=rows),
             f"profiles: {', '.join(stack.profiles())}",
+            f"console: {stack.console_url}; each profile's password: {stack.layout.secrets}/console-PROFILE.password",
             *what_to_try(session, is_demo=stack.is_demo, connections=str(stack.layout.connections)),
             "Ctrl-C ends it.",
         ]

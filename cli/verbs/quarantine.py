@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from cli.client import PersonClient
+    from shared.asking.client import PersonClient
     from shared.events.queries import QuarantineAnswer, QuarantineItem, RunView
 
 ITEMS_SHOWN_DEFAULT = 50
@@ -62,9 +62,9 @@ def list_items(
 
 
 async def _list(session: Session, run_id: str, *, limit: int | None) -> int:
-    from cli.client import connected
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
         answer = await read_items(client, run_id, limit=limit)
@@ -126,10 +126,10 @@ def replay(
 
 
 async def _replay(session: Session, run_id: str, *, seconds_max: float) -> int:
-    from cli.client import connected
     from cli.outcome import exit_code_of_view
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
         original = known(await client.run(run_id), run_id, session).run

@@ -23,7 +23,7 @@ from cli.problem import EXIT_INTERRUPTED, CommandFailed
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from cli.client import PersonClient
+    from shared.asking.client import PersonClient
     from shared.events.commands import Reply
     from shared.events.queries import RunAnswer
 
@@ -58,9 +58,9 @@ def run(
 async def _run(
     session: Session, connector: str, *, mode: Literal["dry-run", "apply"], seconds_max: float | None
 ) -> int:
-    from cli.client import connected
-    from cli.profiles import load_profile
     from cli.superseding import waiting_runs
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
     from shared.events.commands import RequestRun
 
     async with connected(load_profile(session.data, session.profile)) as client:
@@ -88,10 +88,10 @@ def runs(
 
 
 async def _runs(session: Session, *, connector: str | None, limit: int) -> int:
-    from cli.client import connected
     from cli.output import show
-    from cli.profiles import load_profile
     from cli.rendering import runs_table
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
     from shared.events.queries import RUNS_MAX, RunsQuery
 
     async with connected(load_profile(session.data, session.profile)) as client:
@@ -117,8 +117,8 @@ def show_run(
 
 
 async def _show(session: Session, run_id: str) -> int:
-    from cli.client import connected
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
         show_answer(known(await client.run(run_id), run_id, session), session)

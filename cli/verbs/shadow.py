@@ -23,8 +23,8 @@ from cli.problem import CommandFailed
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from cli.client import PersonClient
     from cli.comparing import Difference
+    from shared.asking.client import PersonClient
     from shared.events.queries import PlanAnswer, RunView
 
 EXIT_DIFFERENT = 2
@@ -54,12 +54,12 @@ def shadow(
 
 
 async def _shadow(session: Session, connector: str, against: str, *, run: str | None, seconds_max: float) -> int:
-    from cli.client import connected
     from cli.comparing import differences
     from cli.output import show
-    from cli.profiles import load_profile
     from cli.verbs.approvals import read_plan
     from cli.verbs.quarantine import replayed_run
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
         original = run or await last_certified_run(client, session, connector)

@@ -24,7 +24,7 @@ from cli.options import (
 from cli.verbs.runs import finish
 
 if TYPE_CHECKING:
-    from cli.client import PersonClient
+    from shared.asking.client import PersonClient
     from shared.events.commands import NameRun, Reply
 
 Verb = Literal["cancel", "pause", "resume", "retry"]
@@ -106,9 +106,9 @@ def retry(
 
 async def steer(session: Session, run_id: str, reason: str, *, verb: Verb, seconds_max: float | None) -> int:
     """Give the command, and end as every command on a run does; without watching, one that waits says so."""
-    from cli.client import connected
     from cli.outcome import is_at_rest
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
     from shared.events.commands import NameRun
 
     async with connected(load_profile(session.data, session.profile)) as client:

@@ -58,9 +58,9 @@ def check(
 
 
 async def _check(session: Session, name: str) -> int:
-    from cli.client import connected
     from cli.output import show
-    from cli.profiles import load_profile
+    from shared.asking.client import connected
+    from shared.asking.profiles import load_profile
 
     async with connected(load_profile(session.data, session.profile)) as client:
         answer = await client.check_connection(name)

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from services.applier.changing import LOOK_WAIT_SECONDS, Changing, id_of
-from services.applier.dependencies import Dependencies
+from services.applier.dependencies import verdict_on
 from services.applier.journal import Journal
 from services.applier.outcomes import Known
 from services.applier.preconditions import Standing
@@ -31,6 +31,7 @@ from shared.errors import AetherError, RecordRefused
 from shared.events.documents import FailureNote
 from shared.events.facts import OutcomeRecorded
 from shared.plan.change import DESTRUCTIVE, Change, ChangeClass
+from shared.plan.dependencies import Dependencies
 from shared.plan.document import Excluded, PlanHeader
 from shared.ports.system import Target
 
@@ -84,8 +85,19 @@ class Applying:
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
-    async def set_aside(self, excluded: Sequence[Excluded]) -> None:
-        """Conclude what the plan itself set aside."""
+    async def set_aside(self, excluded: Sequence[Excluded], deferred: Sequence[str] = ()) -> None:
+        """Conclude what the plan itself set aside, and what its approvals left out."""
+        await self._conclude(
+            OutcomeRecorded(
+                run=self._header.run,
+                change_id=change_id,
+                fencing_token=self._journal.token,
+                result="deferred",
+                tries=0,
+            )
+            for change_id in deferred
+            if change_id not in self._known.outcomes
+        )
         await self._conclude(
             OutcomeRecorded(
                 run=self._header.run,
@@ -243,7 +255,7 @@ class Applying:
 
     async def _carried_out(self, change: Change, *, is_canary: bool) -> OutcomeRecorded:
         """The outcome of one change; `Stopped` when it is left without one."""
-        match self._dependencies.verdict(change.change_id, self._known.outcomes):
+        match verdict_on(change.change_id, self._dependencies, self._known.outcomes):
             case "skip":
                 return self._changing.outcome(change, "dependency_skipped", code="APL_DEPENDENCY", tries=0)
             case "wait":

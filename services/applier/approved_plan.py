@@ -15,7 +15,14 @@ from nats.js import JetStreamContext
 
 from services.applier.context import Context
 from services.applier.ending import SERVICE
-from services.applier.examination import StoredBytes, examine_approvals, examine_pages, examine_plan, genuine_pages
+from services.applier.examination import (
+    StoredBytes,
+    examine_approvals,
+    examine_pages,
+    examine_plan,
+    examine_subset,
+    genuine_pages,
+)
 from services.applier.outcomes import Known, read_known
 from shared.bus.reading import last, read_all
 from shared.errors import AetherError, StopRun
@@ -38,13 +45,18 @@ class Work:
     planned: Sequence[Change]
     """What the run's counts are about."""
     to_carry_out: Sequence[Change]
-    """The same without what the plan set aside itself."""
+    """The same without what the plan set aside itself, and what its approvals left out."""
     excluded: Sequence[Excluded]
     """What the plan set aside; none for a retry, which does not speak of them again."""
+    deferred: Sequence[str] = ()
+    """Ids of what the approvals left out; none for a retry."""
 
     def header_of(self, run: str) -> PlanHeader:
-        """The plan's header as the run at work sees it: its own name, and as many changes as it is about."""
-        return self.plan.header.model_copy(update={"run": run, "changes": len(self.planned)})
+        """The plan's header as the run at work sees it: its own name, and as many changes as it is to look at.
+
+        What was left out is not among these: a run of few changes must not bear as many moved records as a large one.
+        """
+        return self.plan.header.model_copy(update={"run": run, "changes": len(self.planned) - len(self.deferred)})
 
 
 async def examined(state: RunState, context: Context, *, now: datetime) -> tuple[Plan, list[Change]]:
@@ -65,6 +77,7 @@ async def examined(state: RunState, context: Context, *, now: datetime) -> tuple
         await _alarm(state, foreign, context)
     await asyncio.to_thread(examine_plan, plan, changes, state)
     examine_approvals(state, plan, identities=context.identities, now=now)
+    await asyncio.to_thread(examine_subset, state, plan, changes)
     return plan, changes
 
 
@@ -104,16 +117,21 @@ async def _alarm(state: RunState, foreign: int, context: Context) -> None:
 async def work_of(state: RunState, plan: Plan, changes: Sequence[Change], context: Context) -> Work:
     """What the run is to do; `StopRun` when a retry is about other changes than its document says."""
     if state.retry_of is None:
-        aside = {one.change_id for one in plan.header.excluded}
+        left = {*(one.change_id for one in plan.header.excluded), *state.deferred}
         return Work(
             plan=plan,
             planned=changes,
-            to_carry_out=[change for change in changes if change.change_id not in aside],
+            to_carry_out=[change for change in changes if change.change_id not in left],
             excluded=plan.header.excluded,
+            deferred=state.deferred,
         )
     original = await context.committer.run_state(state.retry_of)
     if not original.has_ended or original.plan_run != state.plan_run:
         raise _smuggled(state, f"run {original.run} is {original.status} and has plan {original.plan_run}")
+    if state.deferred != original.deferred:
+        raise _smuggled(
+            state, f"run {original.run} left {len(original.deferred)} changes out, it {len(state.deferred)}"
+        )
     tried = await tried_again(original, plan, changes, js=context.js)
     if state.plan is None or state.plan.changes != len(tried):
         raise _smuggled(state, f"{len(tried)} changes of run {original.run} are to be tried again")
@@ -124,12 +142,15 @@ async def tried_again(
     original: RunState, plan: Plan, changes: Sequence[Change], *, js: JetStreamContext
 ) -> list[Change]:
     """Those of the plan's changes that a retry of the ended run tries again."""
-    return choose_tried(plan, changes, await read_known(js, original.run))
+    return choose_tried(plan, changes, await read_known(js, original.run), deferred=original.deferred)
 
 
-def choose_tried(plan: Plan, changes: Sequence[Change], known: Known) -> list[Change]:
-    """Those that failed by what is known of a run's outcomes, never what the plan set aside; in the plan's order."""
-    aside = {one.change_id for one in plan.header.excluded}
+def choose_tried(plan: Plan, changes: Sequence[Change], known: Known, *, deferred: Sequence[str] = ()) -> list[Change]:
+    """Those that failed by what is known of a run's outcomes; in the plan's order.
+
+    Never what the plan set aside or its approvals left out, whatever the outcomes say.
+    """
+    aside = {*(one.change_id for one in plan.header.excluded), *deferred}
     return [
         change
         for change in changes

@@ -274,6 +274,7 @@ def _retrying(asked: Retry, changes: int) -> RunState:
         target=original.target,
         plan=summary,
         approvals=original.approvals,
+        deferred=original.deferred,
         history=(PhaseTime(status=RunStatus.QUEUED, at=at),),
         retry_of=original.run,
         retry_plan_of=original.plan_run,

@@ -90,9 +90,14 @@ def final_status(counts: NineCounts, stop: Stop | None) -> RunStatus:
     """How a run ends: clean, amber when something was done and something else not, otherwise as what stopped it."""
     if stop is None and counts.is_clean:
         return RunStatus.SUCCEEDED
-    if counts.applied or (stop is not None and stop.kind == "stale"):
+    if counts.applied or (stop is not None and stop.kind == "stale") or is_clean_but_for_the_deferred(counts):
         return RunStatus.PARTIAL
     return RunStatus.CANCELLED if stop is not None and stop.kind == "cancel" else RunStatus.FAILED
+
+
+def is_clean_but_for_the_deferred(counts: NineCounts) -> bool:
+    """Whether everything that was approved was applied or not needed any more, and something was left out."""
+    return counts.deferred > 0 and counts.planned == counts.applied + counts.noop_already + counts.deferred
 
 
 def finished(state: RunState, fact: ApplyFinished, stop: Stop | None, *, at: str) -> Decision:
@@ -101,7 +106,8 @@ def finished(state: RunState, fact: ApplyFinished, stop: Stop | None, *, at: str
         return NOTHING
     status = final_status(fact.counts, stop)
     note = stop.note if stop is not None else None
-    if note is None and status is not RunStatus.SUCCEEDED:
+    # What was left out on purpose is no failure: the counts tell of it, and the approval.
+    if note is None and status is not RunStatus.SUCCEEDED and not is_clean_but_for_the_deferred(fact.counts):
         worst = next(iter(fact.counts_by_code), "APL_CONFLICT")
         note = FailureNote(code=worst, text=f"not every change was applied: {_in_words(fact.counts)}")
     ended = state.model_copy(update={"counts": fact.counts}).moved(status, at=at, failure=note)

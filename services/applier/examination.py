@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.clock import from_text
-from shared.errors import AetherError, StopRun
+from shared.errors import AetherError, NeedsPerson, StopRun
 from shared.events.envelope import Undecodable, decode
 from shared.hashing.canonical import sha256_hex
 from shared.plan.change import DESTRUCTIVE, Change, change_id_of, state_commitment
 from shared.plan.document import Plan, PlanPage, in_order, leaves_of, plan_digest_of
-from shared.policy.approval import Identities, PlanFacts, approvals_needed, check_approval, risk_of
+from shared.plan.subset import check_subset, subset_index
+from shared.policy.approval import ALL, Identities, PlanFacts, approvals_needed, check_approval, risk_of
 from shared.policy.figures import EntityFigures
 from shared.policy.guard import Level, guard
 from shared.run.state import RunState
@@ -198,6 +199,7 @@ def examine_approvals(state: RunState, plan: Plan, *, identities: Identities, no
         verdict_level=header.verdict.level,
         changes_by_class=header.changes_by_class,
         expires_at=header.expires_at,
+        subset=next((one.approval.subset for one in state.approvals if one.approval.decision == "approve"), None),
     )
     earlier: list[str] = []
     for signed in state.approvals:
@@ -216,6 +218,26 @@ def examine_approvals(state: RunState, plan: Plan, *, identities: Identities, no
             f"run {state.run}: {len(earlier)} approvals, the plan's risk asks for {needed}",
             run=state.run,
         )
+
+
+def examine_subset(state: RunState, plan: Plan, changes: Sequence[Change]) -> None:
+    """`StopRun` unless what the run's document leaves out is exactly what its approvals leave out.
+
+    After `examine_plan` and `examine_approvals`: the changes are the plan's, and the approvals are of one part of it.
+    """
+    approvals = [one.approval for one in state.approvals if one.approval.decision == "approve"]
+    if all(one.subset == ALL for one in approvals) and not state.deferred:
+        return  # the usual case, in which no leaf needs to be computed again
+    index = subset_index(plan.header, changes)
+    try:
+        if not approvals:
+            check_subset(ALL, state.deferred, index, signed_left_out=None)
+        for one in approvals:
+            check_subset(one.subset, state.deferred, index, signed_left_out=one.left_out_root)
+    except NeedsPerson as error:
+        raise _altered(
+            state.run, f"what is approved is not what the run's document leaves ({error.message})"
+        ) from error
 
 
 def examine_age(

@@ -192,7 +192,7 @@ async def _carried_out(
                     ),
                 ),
             )
-            await applying.set_aside(work.excluded)
+            await applying.set_aside(work.excluded, work.deferred)
             stop = await applying.run(work.to_carry_out)
             if stop == ASKED_TO_PAUSE and _is_complete(work, await journal.read()):
                 stop = None  # asked to pause after the last change: there is no next one to pause at

@@ -15,6 +15,7 @@ from shared.secrets import resolve
 
 SERVICE = "auditor"
 QUESTIONS_AT_ONCE = 8
+REVEALS_AT_ONCE = 2
 
 
 async def run() -> None:
@@ -34,6 +35,7 @@ async def run() -> None:
         batch_messages_max=settings.batch_messages_max,
     )
     service.take_questions("aether.query.>", auditor.answer, parallel=QUESTIONS_AT_ONCE)
+    service.take_named_questions("aether.reveal.change", auditor.reveal, parallel=REVEALS_AT_ONCE)
     try:
         await service.run(is_ready=auditor.is_ready, beside=auditor.run)
     finally:

@@ -8,6 +8,7 @@ what order they have `merging`'s.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 import nats.errors
@@ -18,12 +19,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.auditor import queries
-from services.auditor.checkpoint import parse_and_verify_checkpoint
-from services.auditor.lookups import Lookups
+from services.auditor.listing import PlanListing
+from services.auditor.notes import Notes
 from services.auditor.plans import PlanViews
 from services.auditor.pulling import StreamPull
-from services.auditor.store import RecordAltered, Standing, Store, StreamProgress, WriterFenced
+from services.auditor.revealing import Revealing
+from services.auditor.store import Standing, Store, WriterFenced
 from services.auditor.writing import SERVICE, LogKey, Writing
+from shared.audit.checkpoint import parse_and_verify_checkpoint
+from shared.audit.lookups import Lookups
+from shared.audit.stored_tree import RecordAltered, StreamProgress
 from shared.bus.client import heeding
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost
 from shared.bus.publishing import PublishFailed
@@ -70,6 +75,7 @@ class Auditor:
         self._batch_messages_max = batch_messages_max
         self._lease_seconds = lease_seconds
         self._plans = PlanViews(js)
+        self._revealing = Revealing(js, self._lookups, clock, ids)
         self._is_ready = False
         self._is_writing = False
         self._entries = Counter("aether_audit_entries", "Entries added to the audit log.", registry=registry)
@@ -89,6 +95,10 @@ class Auditor:
         return await queries.answer(
             subject, data, lookups=self._lookups, plans=self._plans, js=self._js, verifier_key=self._key.verifier_key
         )
+
+    async def reveal(self, headers: Mapping[str, str] | None, data: bytes) -> bytes:
+        """The answer to one who asks to see the personal values of a change."""
+        return await self._revealing.answer(headers, data)
 
     async def run(self) -> None:
         """Write whenever the lease can be had, until cancelled; a record that was altered ends it with an error."""
@@ -134,9 +144,17 @@ class Auditor:
         for pull in pulls:
             reached = standing.progress.get(pull.stream, StreamProgress())
             pull.lane.next_seq, pull.lane.last_time_us = reached.last_seq + 1, reached.last_time_us
-        writing = Writing(self._js, self._store, self._lookups, self._key, self._clock, lease, pulls, standing)
+        notes = Notes(self._client)
+        writing = Writing(self._js, self._store, self._lookups, self._key, self._clock, lease, pulls, standing, notes)
         writing.on_entries, writing.on_checkpoint = self._entries.inc, self._checkpoints.inc
+
+        async def on_listed(run: str) -> None:
+            await notes.tell((run,), size=writing.size)
+
+        listing = PlanListing(self._js, self._store, self._lookups, self._clock, lease, on_listed=on_listed)
+        writing.on_plan = listing.bell.set
         pulling = [asyncio.create_task(pull.run(), name=f"pull {pull.stream}") for pull in pulls]
+        pulling.append(asyncio.create_task(listing.run(), name="list plans"))
         try:
             while True:
                 bell.clear()

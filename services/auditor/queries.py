@@ -1,14 +1,13 @@
 """Answers the questions of `aether.query.`: one body in, one body out, whatever was asked.
 
-A question that cannot be read is refused with what is wrong with it. Answers come from the database and, for changes,
-from the plan's pages; values leave masked. An answer fits in one message: a list that would not is cut, and who asked
-goes on behind the last row received. It changes nothing.
+A question that cannot be read is refused with what is wrong with it. Answers come from the database and, for a plan
+that is not listed there, from its pages; values leave masked. An answer fits in one message: a list that would not is
+cut, and who asked goes on behind the last row received. It changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -19,30 +18,25 @@ from nats.js import JetStreamContext
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.auditor.lookups import Lookups, StoredEvent, StoredRun
-from services.auditor.plans import PlanViews
-from services.auditor.run_events import decisions_in, refusals_in, snapshots_in
-from services.auditor.sealing import approvers_of, counts_so_far
+from services.auditor.plan_rows import left_out_in
+from services.auditor.plans import PlanViews, chosen
+from shared.audit.lookups import Lookups
+from shared.audit.plan_lookups import PlanLookups
+from shared.audit.views import DEAD_LETTERS_MAX, filter_of, place_text, plan_answer, run_answer, runs_answer
 from shared.bus.connect import client_of
 from shared.bus.reading import StreamUnavailable, read_all
-from shared.errors import AetherError
+from shared.errors import AetherError, TryLater
 from shared.events import facts, queries
 from shared.events.documents import FailureNote
 from shared.events.envelope import decode, what_is_wrong
 from shared.events.model import Document
-from shared.policy.figures import GuardFigures
 from shared.run.state import RunState
-from shared.run.states import RunStatus
 
 PREFIX: Final = "aether.query."
 QUESTION_BYTES_MAX: Final = 65_536
 LIST_BYTES_MAX: Final = 800_000
 """Of the rows of one answer, below the server's largest message."""
-RUN_EVENTS_MAX: Final = 500
-DEAD_LETTERS_MAX: Final = 20
 STREAMS: Final = ("CORE", "LEDGER", "DLQ")
-
-_FROM_THE_LEDGER = frozenset({RunStatus.APPLYING, RunStatus.PAUSED, RunStatus.THROTTLED, RunStatus.VERIFYING})
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +49,7 @@ class Sources:
     """Where answers come from."""
 
     lookups: Lookups
+    plan_lookups: PlanLookups
     plans: PlanViews
     js: JetStreamContext
     verifier_key: str
@@ -64,7 +59,7 @@ async def answer(
     subject: str, body: bytes, *, lookups: Lookups, plans: PlanViews, js: JetStreamContext, verifier_key: str
 ) -> bytes:
     """The answer to one question, as JSON; a `QueryRefused` when there can be none."""
-    sources = Sources(lookups, plans, js, verifier_key)
+    sources = Sources(lookups, PlanLookups(lookups.engine), plans, js, verifier_key)
     found = _QUESTIONS.get(subject.removeprefix(PREFIX)) if subject.startswith(PREFIX) else None
     if found is None:
         known = ", ".join(PREFIX + name for name in sorted(_QUESTIONS))
@@ -86,49 +81,48 @@ async def answer(
 
 
 async def _runs(question: queries.RunsQuery, sources: Sources) -> queries.RunsAnswer:
-    stored = await sources.lookups.runs(connector=question.connector, limit=question.limit)
-    signed_size = await sources.lookups.signed_size()
-    views = [await _view(one, sources.lookups, signed_size) for one in stored]
-    return queries.RunsAnswer(runs=_fitting(views))
+    answer = await runs_answer(sources.lookups, question)
+    fitting = _fitting(answer.runs)
+    is_cut = 0 < len(fitting) < len(answer.runs)
+    return queries.RunsAnswer(runs=fitting, goes_on=place_text(fitting[-1]) if is_cut else answer.goes_on)
 
 
 async def _run(question: queries.RunQuery, sources: Sources) -> queries.RunAnswer:
-    lookups = sources.lookups
-    stored = await lookups.run(question.run)
-    if stored is None:
-        return queries.RunAnswer(run=None)
-    state = RunState.model_validate_json(stored.state)
-    events = await lookups.run_events(question.run, limit=RUN_EVENTS_MAX)
-    viewed = await sources.plans.of_run(state.plan_run) if state.plan is not None else None
-    return queries.RunAnswer(
-        run=await _view(stored, lookups, await lookups.signed_size()),
-        phases=state.history,
-        snapshots=snapshots_in(events),
-        verdict=viewed.plan.header.verdict.lines if viewed is not None else (),
-        # What was left out is told of the run that planned; a retry is about what failed in it.
-        left_out=_left_out(viewed.plan.header.figures) if viewed is not None and state.retry_of is None else {},
-        counts_by_code=await _counts_by_code(question.run, events, lookups),
-        decisions=decisions_in(events),
-        refusals=refusals_in(events),
-        dead_letters=tuple(await lookups.dead_letters(run=question.run, limit=DEAD_LETTERS_MAX)),
-        summary=orjson.loads(stored.sealed) if stored.sealed is not None else None,
-    )
+    answer = await run_answer(sources.lookups, question.run)
+    if answer.run is None or answer.run.plan is None or await sources.lookups.review(question.run) is not None:
+        return answer
+    state = await _state(question.run, sources)
+    viewed = await sources.plans.of_run(question.run if state is None else state.plan_run)
+    if viewed is None:
+        return answer
+    # What was left out is told of the run that planned; a retry is about what failed in it.
+    left_out = {} if answer.run.retry_of is not None else left_out_in(viewed.plan.header.figures)
+    return answer.model_copy(update={"verdict": viewed.plan.header.verdict.lines, "left_out": left_out})
 
 
 async def _plan(question: queries.PlanQuery, sources: Sources) -> queries.PlanAnswer:
-    stored = await sources.lookups.run(question.run)
-    state = RunState.model_validate_json(stored.state) if stored is not None else None
-    viewed = await sources.plans.of_run(question.run if state is None else state.plan_run)
-    # The run's own document decides whether there is a plan: a page without it is a draft nobody may act on.
-    if viewed is None or state is None or state.plan is None:
+    answer = await plan_answer(sources.lookups, sources.plan_lookups, question)
+    if answer is None:
+        answer = await _plan_on_bus(question, sources)
+    return answer.model_copy(update={"changes": _fitting(answer.changes)})
+
+
+async def _plan_on_bus(question: queries.PlanQuery, sources: Sources) -> queries.PlanAnswer:
+    """The same for a plan that is not listed, or not yet: read from its pages."""
+    state = await _state(question.run, sources)
+    viewed = None if state is None else await sources.plans.of_run(state.plan_run)
+    if viewed is None or state is None:
         return queries.PlanAnswer(run=question.run, plan=state.plan if state is not None else None)
+    if question.result is not None:
+        text = f"run {question.run}: its changes cannot be looked through by result, they are not listed (yet)"
+        raise TryLater("AUD_UNAVAILABLE", text)
     header = viewed.plan.header
     excluded = {one.change_id: ("quarantined", one.code) for one in header.excluded}
     planned: Iterable[queries.ChangeView] = viewed.changes
     if state.retry_of is not None:
         tried = await sources.lookups.tried_again(state.retry_of) - excluded.keys()
         planned, excluded = [one for one in planned if one.change_id in tried], {}
-    asked = [one for one in planned if question.change_class in (None, one.change_class)]
+    asked = chosen(viewed, planned, filter_of(question))
     page = asked[question.offset : question.offset + question.limit]
     outcomes: dict[str, tuple[str, str | None]] = {
         **await sources.lookups.outcomes(question.run, [one.change_id for one in page]),
@@ -142,18 +136,16 @@ async def _plan(question: queries.PlanQuery, sources: Sources) -> queries.PlanAn
         run=question.run,
         plan=state.plan,
         verdict=header.verdict.lines,
-        left_out=_left_out(header.figures) if state.retry_of is None else {},
+        left_out=left_out_in(header.figures) if state.retry_of is None else {},
         excluded=len(excluded),
         total=len(asked),
-        changes=_fitting(changes),
+        changes=tuple(changes),
     )
 
 
-def _left_out(figures: GuardFigures) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for entity in figures.entities:
-        found.update(entity.aside)
-    return dict(sorted(found.items()))
+async def _state(run: str, sources: Sources) -> RunState | None:
+    stored = await sources.lookups.run(run)
+    return None if stored is None else RunState.model_validate_json(stored.state)
 
 
 async def _entries(question: queries.EntriesQuery, sources: Sources) -> queries.EntriesAnswer:
@@ -210,40 +202,6 @@ _QUESTIONS: Final[dict[str, tuple[type[Document], Callable[[Any, Sources], Await
     "checkpoints": (queries.CheckpointsQuery, _checkpoints),
     "health": (queries.HealthQuery, _health),
 }
-
-
-async def _view(stored: StoredRun, lookups: Lookups, signed_size: int) -> queries.RunView:
-    state = RunState.model_validate_json(stored.state)
-    counts = state.counts
-    if state.status in _FROM_THE_LEDGER and state.plan is not None:
-        counts = counts_so_far(state.plan.changes, await lookups.ledger_counts(stored.run))
-    return queries.RunView(
-        run=state.run,
-        connector=state.connector,
-        connector_version=state.connector_version,
-        mode=state.mode,
-        status=state.status.value,
-        requester=state.requester,
-        requested_at=stored.requested_at,
-        changed_at=state.changed_at,
-        plan=state.plan,
-        approvers=approvers_of(state),
-        counts=counts,
-        failure=state.failure,
-        replay_of=state.replay_of,
-        retry_of=state.retry_of,
-        asked_to_end_by=None if state.has_ended else state.cancel_requested_by,
-        asked_to_pause_by=state.pause_requested_by,
-        is_sealed=stored.sealed_entry is not None and stored.sealed_entry < signed_size,
-    )
-
-
-async def _counts_by_code(run: str, events: Iterable[StoredEvent], lookups: Lookups) -> dict[str, int]:
-    """As the applier finished with; before that as the ledger shows."""
-    for stored in events:
-        if stored.type == facts.ApplyFinished.event_type:
-            return facts.ApplyFinished.model_validate_json(stored.body).counts_by_code
-    return dict((await lookups.ledger_counts(run)).by_code)
 
 
 async def _last_seq(js: JetStreamContext, stream: str) -> int:

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from services.auditor.entries import NAME_CHARS_MAX, AuditEntry
 from services.auditor.merging import Arrived
 from services.auditor.summaries import SUMMARISED, Summary, actor_of, summarise
+from shared.audit.entries import NAME_CHARS_MAX, AuditEntry
 from shared.clock import from_text, to_text
 from shared.events import facts
 from shared.events.dead_letters import HEADER_PREFIX, REASON_CHARACTERS_MAX
@@ -44,6 +44,7 @@ _SHOWN_WITH_RUN = (
     facts.AlarmRaised,
     facts.ApplyRefused,
     facts.ApplyFinished,
+    facts.ChangeRevealed,
 )
 _NAME = re.compile(r"[a-z_]{1,32}")
 
@@ -121,6 +122,9 @@ def project(recorded: Recorded, arrived: Arrived, into: Projected) -> None:
                 "status": event.status.value,
                 "requested_at": _name(event.history[0].at if event.history else event.changed_at),
                 "state": arrived.data.decode(),
+                "requester": None if event.requester is None else _name(event.requester),
+                "mode": event.mode,
+                "plan_digest": None if event.plan is None else _name(event.plan.plan_digest),
             }
         case facts.RunSealed():
             name = _name(event.run)
@@ -176,7 +180,7 @@ def _dead_letter_row(arrived: Arrived, run: str | None) -> dict[str, Any]:
         "seq": arrived.seq,
         "run": run,
         "subject": _name(arrived.headers.get(f"{HEADER_PREFIX}Subject", "")),
-        "reason": _clean(arrived.headers.get(f"{HEADER_PREFIX}Reason", "no reason given"))[:REASON_CHARACTERS_MAX],
+        "reason": storable(arrived.headers.get(f"{HEADER_PREFIX}Reason", "no reason given"))[:REASON_CHARACTERS_MAX],
         "at": _moment(arrived.headers.get(f"{HEADER_PREFIX}Time"), otherwise=to_text(arrived.time)),
     }
 
@@ -193,11 +197,11 @@ def _dead(arrived: Arrived) -> dict[str, Any]:
 
 
 def _name(text: str) -> str:
-    return _clean(text)[:NAME_CHARS_MAX] or UNKNOWN_TYPE
+    return storable(text)[:NAME_CHARS_MAX] or UNKNOWN_TYPE
 
 
-def _clean(text: str) -> str:
-    """Text that UTF-8 and every database can hold."""
+def storable(text: str) -> str:
+    """A text as UTF-8 and every database can hold it."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "?")

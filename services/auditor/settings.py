@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from services.auditor.entries import NAME_CHARS_MAX
+from shared.audit.entries import NAME_CHARS_MAX
 from shared.secrets import SecretReference
 from shared.settings import ServiceSettings
 

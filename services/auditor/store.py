@@ -9,7 +9,8 @@ writer that was replaced and wakes up late writes nothing. It decides nothing ab
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -20,11 +21,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from services.auditor import tables
-from services.auditor.entries import AuditEntry
 from services.auditor.migrations import migrate
 from services.auditor.recording import Projected
-from services.auditor.tree import CompletedNode, Frontier, root_at
+from shared.audit import tables
+from shared.audit.entries import AuditEntry
+from shared.audit.stored_tree import RecordAltered, StreamProgress, stored_node
+from shared.audit.tree import CompletedNode, Frontier
 
 T = TypeVar("T")
 
@@ -36,18 +38,6 @@ log = structlog.get_logger(__name__)
 
 class WriterFenced(Exception):
     """Another auditor with a later lease has written; this one must not."""
-
-
-class RecordAltered(Exception):
-    """The stored log does not lead to its own last checkpoint; nothing may be added until a person has looked."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamProgress:
-    """How far one stream is in the log."""
-
-    last_seq: int = 0
-    last_time_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +75,7 @@ class Store:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self._turn = asyncio.Lock()  # SQLite lets those wait that come while another writes, and not in order
 
     @classmethod
     def open(cls, database_url: str) -> Self:
@@ -115,14 +106,35 @@ class Store:
         """Keep a signed checkpoint; one size has one."""
         await _whole(self._add_checkpoint(size, text, token))
 
-    async def _take_over(self, token: int) -> Standing:
+    async def write(self, token: int, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do something else in one short transaction; `WriterFenced` when the lease is no longer the latest."""
+        return await _whole(self._write(work, token))
+
+    async def count_rows(self, changed: Sequence[Table]) -> None:
+        """Tell PostgreSQL what these tables hold now, or it plans questions for what they held before many came."""
+        if self.engine.dialect.name != "postgresql":
+            return
         async with self.engine.begin() as connection:
+            for table in changed:
+                await connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+    @asynccontextmanager
+    async def _transaction(self, token: int) -> AsyncIterator[AsyncConnection]:
+        """A writing transaction under the lease; those of one program take turns in the order in which they come."""
+        async with self._turn, self.engine.begin() as connection:
             await _show_token(connection, token)
+            yield connection
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]], token: int) -> T:
+        async with self._transaction(token) as connection:
+            return await work(connection)
+
+    async def _take_over(self, token: int) -> Standing:
+        async with self._transaction(token) as connection:
             return await connection.run_sync(_standing)
 
     async def _append(self, batch: Batch, token: int) -> None:
-        async with self.engine.begin() as connection:
-            await _show_token(connection, token)
+        async with self._transaction(token) as connection:
             if batch.entries:
                 await connection.execute(insert(tables.entry), [_entry_row(one) for one in batch.entries])
             if batch.nodes:
@@ -134,8 +146,7 @@ class Store:
             await self._project(connection, batch.projected)
 
     async def _add_checkpoint(self, size: int, text: str, token: int) -> None:
-        async with self.engine.begin() as connection:
-            await _show_token(connection, token)
+        async with self._transaction(token) as connection:
             await connection.execute(insert(tables.checkpoint), {"size": size, "text": text})
 
     async def _project(self, connection: AsyncConnection, projected: Projected) -> None:
@@ -204,23 +215,8 @@ def _entry_row(one: NewEntry) -> dict[str, Any]:
         "type": one.entry.type,
         "stream": one.entry.stream,
         "stream_seq": one.entry.stream_seq,
+        "actor": one.entry.actor,
     }
-
-
-def stored_node(connection: Connection, *, level: int, position: int) -> bytes:
-    """The hash of one complete subtree; `RecordAltered` when the database lacks it."""
-    if level == 0:
-        query = select(tables.entry.c.leaf_hash).where(tables.entry.c.entry_index == position)
-    else:
-        node = tables.tree_node.c
-        query = select(node.hash).where(node.level == level, node.position == position)
-    found = connection.execute(query).scalar_one_or_none()
-    if found is None:
-        raise RecordAltered(
-            f"the audit log lacks node {position} of level {level}; restore the database from its backup, "
-            "or rebuild it from the streams"
-        )
-    return bytes(found)
 
 
 def _standing(connection: Connection) -> Standing:
@@ -244,15 +240,6 @@ def _standing(connection: Connection) -> Standing:
             "restore the database from its backup, or rebuild it from the streams"
         )
     return Standing(frontier, progress, signed_size, text)
-
-
-def stored_root(connection: Connection, size: int) -> bytes:
-    """The root which the log had at a size, from its stored nodes."""
-
-    def node(*, level: int, position: int) -> bytes:
-        return stored_node(connection, level=level, position=position)
-
-    return root_at(node, size=size)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -27,6 +27,12 @@ Summary = dict[str, str | int | bool | None]
 TEXT_CHARS_MAX = 512
 """A name, a digest or a moment is far shorter; a longer text is cut."""
 
+FIELDS_TOLD_MAX = 200
+"""Names of fields that one entry tells, below the bound of a summary."""
+
+_ACCESS_DETAILS = frozenset({"roles", "roles_before", "roles_after", "method", "reason_code", "rows", "kind", "until"})
+"""What an entry tells of an act at the console beyond who, what and whom; free text stays out."""
+
 _PROGRAM = re.compile(r"/services/[a-z]{1,32}")
 _CLASSES = frozenset(str(value) for value in ChangeClass)
 _STATES = frozenset(str(value) for value in RunStatus)
@@ -54,7 +60,7 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
         "plan_digest", "content_digest", "verdict_digest", "verdict_level", "changes", "approvals_needed",
         "expires_at", "memory_peak_mb",
     ),
-    facts.PlanDecided: ("is_final",),
+    facts.PlanDecided: ("is_final", "left_out"),
     facts.RunCancelled: (),
     facts.RunResumed: (),
     facts.PauseRequested: (),
@@ -77,6 +83,8 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
     facts.TargetFenced: ("target", "fencing_token"),
     facts.RecordMismatch: ("faults_total",),
     facts.MessagesLost: ("stream", "first_seq", "last_seq"),
+    facts.ChangeRevealed: ("change_id", "entity"),
+    facts.ConsoleActed: ("what", "subject"),
 }  # fmt: skip
 """Fields that are copied as they are."""
 
@@ -99,7 +107,7 @@ def actor_of(event: Event | None, headers: Mapping[str, str]) -> str | None:
             person = event.declaration.declared_by
         case facts.CommandRefused() | facts.RunCancelled() | facts.RunResumed() | facts.DeltaWithdrawn():
             person = event.actor
-        case facts.PauseRequested() | facts.RetryRequested():
+        case facts.PauseRequested() | facts.RetryRequested() | facts.ChangeRevealed() | facts.ConsoleActed():
             person = event.actor
         case facts.PlanDecided():
             person = event.signed.approval.approver
@@ -192,6 +200,16 @@ def _declared(event: facts.DeltaDeclared) -> Summary:
     return {"declaration": one.id} | {name: getattr(one, name) for name in names} | tolerance
 
 
+def _revealed(event: facts.ChangeRevealed) -> Summary:
+    # Names of fields are the contract's, not the person's.
+    named: Summary = {f"field.{name}": True for name in event.fields[:FIELDS_TOLD_MAX]}
+    return {"fields": len(event.fields)} | named
+
+
+def _acted(event: facts.ConsoleActed) -> Summary:
+    return {f"detail.{name}": event.detail[name] for name in sorted(_ACCESS_DETAILS & event.detail.keys())}
+
+
 _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     RunState: _state,
     DeclaredDeltas: _declared_deltas,
@@ -208,6 +226,8 @@ _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     facts.ApplyFinished: _finished,
     facts.OutcomeRecorded: _outcome,
     facts.RunSealed: _sealed,
+    facts.ChangeRevealed: _revealed,
+    facts.ConsoleActed: _acted,
 }
 """What is counted, measured or taken from within."""
 

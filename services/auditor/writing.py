@@ -16,15 +16,17 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.js import JetStreamContext
 
-from services.auditor.checkpoint import Checkpoint, sign_checkpoint, verifier_key_of
-from services.auditor.entries import RUN_SEALED
-from services.auditor.lookups import Lookups
 from services.auditor.merging import SETTLE_US, Arrived, release_ready
+from services.auditor.notes import Notes
 from services.auditor.pulling import StreamEnd, StreamPull
 from services.auditor.recording import Projected, project, record
 from services.auditor.sealing import mismatch, seal
-from services.auditor.store import Batch, NewEntry, RecordAltered, Standing, Store, StreamProgress
-from services.auditor.tree import Frontier, append, root
+from services.auditor.store import Batch, NewEntry, Standing, Store
+from shared.audit.checkpoint import Checkpoint, sign_checkpoint, verifier_key_of
+from shared.audit.entries import RUN_SEALED
+from shared.audit.lookups import Lookups
+from shared.audit.stored_tree import RecordAltered, StreamProgress
+from shared.audit.tree import Frontier, append, root
 from shared.bus.lease import LeaseHold
 from shared.bus.publishing import Conflict, Outgoing, publish_one
 from shared.bus.reading import last
@@ -77,7 +79,9 @@ class Writing:
         lease: LeaseHold,
         pulls: Sequence[StreamPull],
         standing: Standing,
+        notes: Notes,
     ) -> None:
+        self._notes = notes
         self._js = js
         self._store = store
         self._lookups = lookups
@@ -91,8 +95,15 @@ class Writing:
         self._has_run_ended = False
         self._may_have_unsealed = True  # a writer before us may have ended between a run's end and its seal
         self.lag: dict[str, int] = {}
+        self._sealed: set[str] = set()
         self.on_entries: Callable[[int], None] = _ignore
+        self.on_plan: Callable[[], None] = _ignore
         self.on_checkpoint: Callable[[], None] = _ignore
+
+    @property
+    def size(self) -> int:
+        """Entries in the log."""
+        return self._frontier.size
 
     async def round(self, messages_max: int) -> tuple[int, float | None]:
         """Take what is there; returns how many entries were added, and how long to wait for what is held back."""
@@ -129,14 +140,19 @@ class Writing:
     async def _record(self, released: Sequence[Arrived]) -> None:
         new: list[NewEntry] = []
         projected = Projected()
+        has_plan = False
         for arrived in released:
             recorded = record(arrived, self._frontier.size + len(new))
             new.append(NewEntry(recorded.entry, recorded.body, recorded.leaf_hash))
             project(recorded, arrived, projected)
             if recorded.entry.type == RUN_SEALED:
                 self._has_run_ended = True
-            elif isinstance(recorded.event, RunState) and recorded.event.has_ended:
-                self._has_run_ended = self._may_have_unsealed = True
+                if recorded.entry.run is not None:
+                    self._sealed.add(recorded.entry.run)
+            elif isinstance(recorded.event, RunState):
+                has_plan = has_plan or recorded.event.plan is not None
+                if recorded.event.has_ended:
+                    self._has_run_ended = self._may_have_unsealed = True
         grown = append(self._frontier, [one.leaf_hash for one in new])
         reached = {
             pull.stream: StreamProgress(pull.lane.next_seq - 1, pull.lane.last_time_us)
@@ -147,6 +163,9 @@ class Writing:
         await self._store.append(Batch(new, grown.completed, reached, projected), self._lease.token)
         self._frontier = grown.frontier
         self.on_entries(len(new))
+        if has_plan:
+            self.on_plan()
+        await self._notes.tell({one.entry.run for one in new if one.entry.run is not None}, size=grown.frontier.size)
 
     async def _sign_if_due(self) -> None:
         if self._frontier.size == self._signed_size:
@@ -160,6 +179,9 @@ class Writing:
         )
         self._signed_size, self._signed_at, self._has_run_ended = self._frontier.size, now, False
         self.on_checkpoint()
+        # Only now do these count as sealed.
+        await self._notes.tell(self._sealed, size=self._signed_size)
+        self._sealed.clear()
 
     async def _seal_ended(self) -> None:
         """Seal what has ended; only called when the log holds all that the streams held."""

@@ -6,10 +6,11 @@ from services.differ.handlers import REQUESTS, ROUTES, Context
 from services.differ.ledger import Ledger
 from services.differ.questions import declared, history
 from services.differ.settings import DifferSettings
+from services.differ.subsets import QUESTION_BYTES_MAX, Subsets
 from shared.bus.questions import QUESTIONS_AT_ONCE, answering
 from shared.bus.wiring import connected, run_service
 from shared.contract.catalog import Connectors
-from shared.events.queries import DeclaredQuery, HistoryQuery
+from shared.events.queries import DeclaredQuery, HistoryQuery, SubsetQuery
 from shared.policy.identities import load_identities
 from shared.ports.connections import load_connections
 from shared.ports.registry import Registry
@@ -46,6 +47,11 @@ async def run() -> None:
     service.take_questions(
         "aether.guard.history",
         answering(HistoryQuery, lambda question: history(question, context)),
+        parallel=QUESTIONS_AT_ONCE,
+    )
+    service.take_questions(
+        "aether.plan.subset",
+        answering(SubsetQuery, Subsets(context).answer, bytes_max=QUESTION_BYTES_MAX),
         parallel=QUESTIONS_AT_ONCE,
     )
     consumers = {"differ": PARTITIONS_AT_ONCE, "differ_outcomes": 1, "differ_expiry": 1}

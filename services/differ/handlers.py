@@ -18,6 +18,7 @@ from services.differ.expiry import expiry_command, on_expire_plan
 from services.differ.partitions import compare_partition
 from services.differ.planning import status_after, summary_of
 from services.differ.remembering import remember_apply
+from services.differ.subsets import index_for
 from shared.bus.dispatch import Actor, Asked, RequestRoute, Route
 from shared.clock import to_text
 from shared.errors import NeedsPerson
@@ -166,10 +167,19 @@ async def on_decide_run(command: DecideRun, actor: Actor, context: Context, *, d
             f"the signed decision is {approval.decision!r}, it was sent as {decision!r}",
             run=approval.run,
         )
+    index = await index_for(command, context)
     now = context.clock.now()
 
     def decide(state: RunState) -> Decision:
-        return decide_plan(state, command.signed, actor=actor.name, identities=context.identities, now=now)
+        return decide_plan(
+            state,
+            command.signed,
+            actor=actor.name,
+            identities=context.identities,
+            now=now,
+            deferred=command.deferred,
+            index=index,
+        )
 
     return Asked(run=approval.run, move=move_run(approval.run, decide))
 

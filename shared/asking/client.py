@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -17,20 +17,35 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 from pydantic import ValidationError
 
-from cli.problem import CommandFailed, NoAnswer, from_note
-from cli.profiles import Profile
+from shared.asking.problem import CommandFailed, NoAnswer, from_note
 from shared.bus.connect import Refusals
 from shared.bus.topology import REQUESTS, inbox_prefix, matches
 from shared.events import queries
 from shared.events.commands import DecideRun, DeclareDelta, NameRun, Reply, RequestRun, WithdrawDelta
 from shared.events.model import Document
-from shared.secrets import resolve
+from shared.secrets import SecretReference, resolve
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 20.0
 """A service answers in milliseconds; a plan of many pages that is read for the first time takes seconds."""
 
 AnswerT = TypeVar("AnswerT", bound=Document)
+
+
+class Entry(Protocol):
+    """As whom the bus is entered, and where; a profile is one."""
+
+    @property
+    def nats_url(self) -> str:
+        """Addresses of the bus, separated by commas, without credentials."""
+
+    @property
+    def user(self) -> str:
+        """The name that the bus asserts."""
+
+    @property
+    def password(self) -> SecretReference:
+        """Reference to the password."""
 
 
 class PersonClient:
@@ -83,6 +98,10 @@ class PersonClient:
         """What the guard was shown of earlier runs."""
         return await self._ask("aether.guard.history", question, queries.HistoryAnswer)
 
+    async def subset(self, question: queries.SubsetQuery) -> queries.SubsetAnswer:
+        """What approving a part of a run's plan would mean."""
+        return await self._ask("aether.plan.subset", question, queries.SubsetAnswer)
+
     async def quarantine(self, question: queries.QuarantineQuery) -> queries.QuarantineAnswer:
         """What stands in a run's quarantine, without values."""
         return await self._ask("aether.quarantine.items", question, queries.QuarantineAnswer)
@@ -91,6 +110,10 @@ class PersonClient:
         """What a harmless try of a connection finds."""
         question = queries.ConnectionQuery(connection=name)
         return await self._ask("aether.connection.check", question, queries.ConnectionAnswer)
+
+    async def reveal_change(self, question: queries.RevealChange) -> queries.RevealedChange:
+        """The personal values of one change; that they were asked for, and why, is recorded first."""
+        return await self._ask("aether.reveal.change", question, queries.RevealedChange)
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -196,7 +219,7 @@ class PersonClient:
 
 
 @asynccontextmanager
-async def connected(profile: Profile) -> AsyncIterator[PersonClient]:
+async def connected(profile: Entry, *, program: str = "cli") -> AsyncIterator[PersonClient]:
     """A connection for the time of one verb; `CommandFailed` when the bus cannot be entered."""
     connection = Client()
     person = PersonClient(connection, user=profile.user)
@@ -215,7 +238,7 @@ async def connected(profile: Profile) -> AsyncIterator[PersonClient]:
             servers,
             user=profile.user,
             password=str(resolve(profile.password)),
-            name=f"aether-cli-{profile.user}",
+            name=f"aether-{program}-{profile.user}",
             inbox_prefix=inbox_prefix(profile.user),
             connect_timeout=CONNECT_SECONDS,
             allow_reconnect=False,
@@ -232,7 +255,7 @@ async def connected(profile: Profile) -> AsyncIterator[PersonClient]:
             await connection.close()
 
 
-def _cannot_enter(profile: Profile, error: Exception) -> CommandFailed:
+def _cannot_enter(profile: Entry, error: Exception) -> CommandFailed:
     if "authorization" in str(error).lower():
         return CommandFailed(
             f"the bus at {profile.nats_url} does not accept the password of {profile.user}",

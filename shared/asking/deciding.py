@@ -7,14 +7,19 @@ the differ and again in the applier.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
-from cli.problem import EXIT_USAGE, CommandFailed
+from shared.asking.problem import EXIT_USAGE, CommandFailed
 from shared.clock import to_text
+from shared.events.queries import PlanAnswer, SubsetAnswer
 from shared.hashing.signing import KeyTextError, load_private_key, sign
 from shared.ids import Ids
+from shared.plan.subset import left_out_root
 from shared.policy.approval import (
+    ALL,
     SIGNATURE_DOMAIN,
     Approval,
     SignedApproval,
@@ -58,6 +63,49 @@ def full_digest(given: str, *, shown: str, run: str, options: str = "") -> str:
     return shown
 
 
+def checked_part(answer: SubsetAnswer, *, shown: PlanAnswer, named: Collection[str]) -> SubsetAnswer:
+    """The answer about a part of the plan shown, when it can be signed; `CommandFailed` otherwise.
+
+    `named` are the ids, or how they begin, that were to be left out: who signs does not rely on the differ for these.
+    What the plan set aside itself may be missing, for it is not carried out either way.
+    """
+    run = shown.run
+    if answer.problem is not None or answer.subset_root is None:
+        raise CommandFailed(
+            answer.problem or f"run {run}: the differ says of no part what to sign",
+            action="Name the changes by the digits that the plan shows, or approve or reject the whole plan.",
+            code="APV_MALFORMED",
+        )
+    if shown.plan is None or answer.plan_digest != shown.plan.plan_digest:
+        reviewed = None if shown.plan is None else shown.plan.plan_digest
+        raise _untrue(f"run {run} was shown with plan {reviewed}, the differ speaks of {answer.plan_digest}")
+    if (answer.subset_root == ALL) is bool(answer.left_out):
+        raise _untrue(f"run {run}: the differ names {len(answer.left_out)} changes left out of {answer.subset_root}")
+    if answer.approved + len(answer.left_out) != shown.plan.changes:
+        raise _untrue(
+            f"run {run}: {answer.approved} changes and {len(answer.left_out)} left out are not the plan's "
+            f"{shown.plan.changes}"
+        )
+    ordered = sorted(answer.left_out)
+    missing = [one for one in {*named} if not _is_among(one.strip().lower(), ordered)]
+    if len(missing) > shown.excluded:
+        raise _untrue(
+            f"run {run}: {len(missing)} changes that were to be left out are not, the first is {min(missing)}"
+        )
+    return answer
+
+
+def _is_among(beginning: str, ordered: Sequence[str]) -> bool:
+    at = bisect_left(ordered, beginning)
+    return at < len(ordered) and ordered[at].startswith(beginning)
+
+
+def _untrue(text: str) -> CommandFailed:
+    return CommandFailed(
+        text, action="Report it; nothing was signed. The differ may not be what it should be.", code="APV_WRONG_DIGEST"
+    )
+
+
 def signed_decision(
     plan: PlanSummary,
     *,
@@ -70,10 +118,13 @@ def signed_decision(
     now: datetime,
     ids: Ids,
     options: str = "",
+    subset: str = ALL,
+    left_out: Collection[str] = (),
 ) -> SignedApproval:
     """The signed approval of this plan; `CommandFailed` for what would be refused anyway.
 
-    `options` is what a printed command needs.
+    `options` is what a printed command needs; `subset` is the root over a part of the plan, as the differ answers it,
+    and `left_out` are all changes that this part leaves out.
     """
     reason = reason.strip()
     if not 0 < len(reason) <= REASON_CHARACTERS_MAX:
@@ -99,6 +150,8 @@ def signed_decision(
         run=run,
         plan_digest=plan.plan_digest,
         verdict_digest=plan.verdict_digest,
+        subset=subset,
+        left_out_root=left_out_root(left_out),
         decision=decision,
         is_override=is_override,
         approver=approver,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cli.problem import CommandFailed
+from shared.asking.problem import CommandFailed
 from shared.ids import is_name
 from shared.secrets import SecretReference
 

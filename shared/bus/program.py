@@ -11,7 +11,7 @@ import gc
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,11 @@ async def run_program(
     *,
     is_ready: Callable[[], bool] = lambda: True,
     beside: Callable[[], Awaitable[None]] | None = None,
+    tells: Mapping[str, str] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT; `beside` is work of the service that does not come as messages to handlers.
+
+    `tells` stands in the ready file beside the admin address.
 
     When `beside` ends or fails, the program ends: half a service is worse than none.
     """
@@ -78,7 +81,7 @@ async def run_program(
     working = asyncio.create_task(_forever(beside), name="beside")
     waiting = asyncio.create_task(ending.wait(), name="ending")
     try:
-        await _say_ready(server, serving, settings, broker.service)
+        await _say_ready(server, serving, settings, broker.service, tells or {})
         await asyncio.wait({serving, working, waiting}, return_when=asyncio.FIRST_COMPLETED)
         log.info("service_ends", service=broker.service)
     finally:
@@ -123,7 +126,11 @@ class _AdminServer(uvicorn.Server):
 
 
 async def _say_ready(
-    server: _AdminServer, serving: asyncio.Task[None], settings: ServiceSettings, service: str
+    server: _AdminServer,
+    serving: asyncio.Task[None],
+    settings: ServiceSettings,
+    service: str,
+    tells: Mapping[str, str],
 ) -> None:
     while not server.started:
         if serving.done():
@@ -133,7 +140,8 @@ async def _say_ready(
     url = f"http://{settings.admin_host}:{server.port}"
     log.info("service_ready", service=service, url=url)
     if settings.ready_file is not None:
-        _replace(settings.ready_file, json.dumps({"service": service, "admin_url": url, "pid": os.getpid()}))
+        known = {"service": service, "admin_url": url, "pid": os.getpid()}
+        _replace(settings.ready_file, json.dumps({**tells, **known}))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -32,13 +32,16 @@ RowT = TypeVar("RowT", bound=Document)
 
 
 def answering(
-    kind: type[QuestionT], respond: Callable[[QuestionT], Awaitable[Document]]
+    kind: type[QuestionT],
+    respond: Callable[[QuestionT], Awaitable[Document]],
+    *,
+    bytes_max: int = QUESTION_BYTES_MAX,
 ) -> Callable[[str, bytes], Awaitable[bytes]]:
     """The function that takes subject and body of such a question and gives the body of its answer."""
 
     async def answer(subject: str, body: bytes) -> bytes:
-        if len(body) > QUESTION_BYTES_MAX:
-            text = f"the question has {len(body)} bytes, allowed are {QUESTION_BYTES_MAX}"
+        if len(body) > bytes_max:
+            text = f"the question has {len(body)} bytes, allowed are {bytes_max}"
             return _refused("APV_MALFORMED", text)
         try:
             question = kind.model_validate_json(body or b"{}")

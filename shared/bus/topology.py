@@ -26,8 +26,9 @@ DAY_SECONDS: Final = 86_400
 GIB: Final = 2**30
 MIB: Final = 2**20
 
-Role = Literal["viewer", "operator", "approver", "auditor"]
-ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "approver", "auditor")
+Role = Literal["viewer", "operator", "approver", "steward", "auditor", "admin"]
+ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "approver", "steward", "auditor", "admin")
+"""A steward writes connectors and declares deltas; an admin says who has an account. Neither is ever an approver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class ServiceSpec:
     name: str
     publishes: tuple[str, ...]
     reads: tuple[str, ...]
+    hears: tuple[str, ...] = ()
+    """Notes of other services, which no stream keeps: who misses one looks by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,19 +188,27 @@ REQUESTS: Final[tuple[RequestSpec, ...]] = (
     RequestSpec("aether.run.cancel", "extractor", ("operator",)),
     RequestSpec("aether.run.approve", "differ", ("approver",)),
     RequestSpec("aether.run.reject", "differ", ("approver",)),
+    # Change ids and numbers, no value of a record.
+    RequestSpec("aether.plan.subset", "differ", ("approver",)),
     RequestSpec("aether.run.pause", "applier", ("operator",)),
     RequestSpec("aether.run.resume", "applier", ("operator",)),
     RequestSpec("aether.run.retry", "applier", ("operator",)),
-    RequestSpec("aether.guard.declare", "differ", ("operator",)),
-    RequestSpec("aether.guard.withdraw", "differ", ("operator",)),
+    RequestSpec("aether.guard.declare", "differ", ("steward",)),
+    RequestSpec("aether.guard.withdraw", "differ", ("steward",)),
     RequestSpec("aether.guard.declared", "differ", ROLES),
     RequestSpec("aether.guard.history", "differ", ROLES),
     RequestSpec("aether.quarantine.items", "extractor", ROLES),
-    RequestSpec("aether.connection.check", "extractor", ("operator",)),
+    RequestSpec("aether.connection.check", "extractor", ("operator", "steward")),
     RequestSpec("aether.query.>", "auditor", ROLES),
+    # Shows personal values of one change; a reason is asked for, and who looked is in the audit log first.
+    RequestSpec("aether.reveal.change", "auditor", ("operator", "approver", "steward", "auditor")),
 )
 
 _RUN_STATE: Final = "run.*.state"
+AUDIT_NOTE: Final = "note.auditor"
+"""Says which runs changed, once that is in the auditor's database; kept by no stream."""
+NOTES: Final[tuple[str, ...]] = (AUDIT_NOTE,)
+"""What is published and kept by no stream."""
 
 
 def _own(service: str) -> tuple[str, ...]:
@@ -231,7 +242,11 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (
         ("CORE", "PLAN", "LEDGER", "LEASE", "BUDGET"),
     ),
     # The auditor proves what the others did; it can never move a run.
-    ServiceSpec("auditor", ("lease.auditor.>", *_own("auditor")), ("CORE", "LEDGER", "PLAN", "DLQ", "LEASE")),
+    ServiceSpec(
+        "auditor", ("lease.auditor.>", AUDIT_NOTE, *_own("auditor")), ("CORE", "LEDGER", "PLAN", "DLQ", "LEASE")
+    ),
+    # The console shows and acts for people by their own commands; of its own it only says who signed in and the like.
+    ServiceSpec("console", ("audit.console.>",), (), hears=(AUDIT_NOTE,)),
 )
 
 SERVICE_NAMES: Final[tuple[str, ...]] = tuple(service.name for service in SERVICES)
@@ -308,7 +323,8 @@ def permissions_of_service(name: str) -> Permissions:
             f"$JS.API.DIRECT.GET.{stream}",
         ]
     answers = tuple(request.subject for request in REQUESTS if request.service == name)
-    return Permissions(tuple(publish), (f"{inbox_prefix(name)}.>", *answers), may_respond=bool(answers))
+    subscribe = (f"{inbox_prefix(name)}.>", *answers, *service.hears)
+    return Permissions(tuple(publish), subscribe, may_respond=bool(answers))
 
 
 def permissions_of_provisioner() -> Permissions:

@@ -97,11 +97,29 @@ class Service:
 
         answer(self.broker, subject, reply, parallel=parallel)
 
+    def take_named_questions(
+        self,
+        subject: str,
+        respond: Callable[[Mapping[str, str] | None, bytes], Awaitable[bytes]],
+        *,
+        parallel: int,
+    ) -> None:
+        """Let a function answer a subject that is no command and asks to know who asks: it is given the headers."""
+
+        async def reply(message: NatsMessage) -> bytes:
+            return await respond(message.raw_message.headers, message.raw_message.data)
+
+        answer(self.broker, subject, reply, parallel=parallel)
+
     async def run(
-        self, *, is_ready: Callable[[], bool] = lambda: True, beside: Callable[[], Awaitable[None]] | None = None
+        self,
+        *,
+        is_ready: Callable[[], bool] = lambda: True,
+        beside: Callable[[], Awaitable[None]] | None = None,
+        tells: Mapping[str, str] | None = None,
     ) -> None:
         """Work until asked to end; see `run_program`."""
-        await run_program(self.broker, self.settings, self.metrics, is_ready=is_ready, beside=beside)
+        await run_program(self.broker, self.settings, self.metrics, is_ready=is_ready, beside=beside, tells=tells)
 
 
 async def connected(name: str, settings: ServiceSettings) -> Service:

@@ -26,6 +26,8 @@ class DecideRun(Document):
     """Body of `aether.run.approve` and `aether.run.reject`: the signed decision."""
 
     signed: SignedApproval
+    deferred: tuple[str, ...] = ()
+    """Ids of the changes that the approval leaves out, at most `DEFERRED_MAX`; none when it is of all."""
 
 
 class NameRun(Document):

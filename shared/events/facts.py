@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -179,6 +179,8 @@ class PlanDecided(Event):
     signed: SignedApproval
     is_final: bool
     """False while a further approver is needed."""
+    left_out: int = Field(default=0, ge=0)
+    """Changes that an approval of a part leaves out; `signed` holds the root over the others."""
 
 
 class RunCancelled(Event):
@@ -409,6 +411,53 @@ class MessagesLost(Event):
     stream: str
     first_seq: int
     last_seq: int
+
+
+class ChangeRevealed(Event):
+    """A person had the personal values of one change shown; the values are not told."""
+
+    event_type: ClassVar[str] = "aether.audit.change_revealed.v1"
+    run: str
+    change_id: str
+    entity: str
+    fields: tuple[str, ...]
+    """Names of the fields that were shown."""
+    actor: str
+    """The identity the bus asserted."""
+    reason: str
+
+
+CONSOLE_DETAILS_MAX = 20
+CONSOLE_TEXT_MAX = 300
+ConsoleText = Annotated[str, Field(max_length=CONSOLE_TEXT_MAX)]
+ConsoleAct = Literal[
+    "signed_in",
+    "sign_in_refused",
+    "signed_out",
+    "session_ended",
+    "account_created",
+    "account_changed",
+    "account_disabled",
+    "password_changed",
+    "second_factor_changed",
+    "roles_changed",
+    "access_reviewed",
+    "revealed",
+    "exported",
+]
+
+
+class ConsoleActed(Event):
+    """What a person did at the console that is no command to another service: logins, accounts, access."""
+
+    event_type: ClassVar[str] = "aether.console.acted.v1"
+    actor: ConsoleText | None
+    """The account that acted; None where nobody was signed in."""
+    what: ConsoleAct
+    subject: ConsoleText | None = None
+    """Whom or what it concerns: an account, a run; never a personal value of a record."""
+    detail: dict[ConsoleText, ConsoleText] = Field(default_factory=dict, max_length=CONSOLE_DETAILS_MAX)
+    """Further facts, such as the roles before and after."""
 
 
 def apply_started_subject(target: str) -> str:

@@ -48,6 +48,7 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.command.refused.v1", "audit.extractor.refused", ("extractor",)),
     Publication("aether.command.refused.v1", "audit.differ.refused", ("differ",)),
     Publication("aether.command.refused.v1", "audit.applier.refused", ("applier",)),
+    Publication("aether.command.refused.v1", "audit.auditor.refused", ("auditor",)),
     # What should not happen.
     Publication("aether.alarm.raised.v1", "audit.extractor.alarm", ("extractor",)),
     Publication("aether.alarm.raised.v1", "audit.differ.alarm", ("differ",)),
@@ -85,4 +86,6 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.run.sealed.v1", "evt.auditor.run_sealed.{run}", ("auditor",)),
     Publication("aether.audit.mismatch.v1", "audit.auditor.mismatch", ("auditor",)),
     Publication("aether.audit.messages_lost.v1", "audit.auditor.messages_lost", ("auditor",)),
+    Publication("aether.audit.change_revealed.v1", "audit.auditor.change_revealed", ("auditor",)),
+    Publication("aether.console.acted.v1", "audit.console.acted", ("console",)),
 )

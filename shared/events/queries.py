@@ -1,6 +1,7 @@
 """Questions by request and reply, and their answers: of the auditor under `aether.query.`, of others by their subject.
 
-Answers hold no personal value: changed values are masked before they leave the auditor.
+Answers hold no personal value: changed values are masked before they leave the auditor. The one exception is
+`RevealedChange`, which is given to a person who said why, and after that was recorded.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ CHANGES_MAX = 200
 ENTRIES_MAX = 500
 ITEMS_MAX = 500
 """Largest number of rows of one answer, so that an answer fits in one message."""
+SEARCH_CHARS_MAX = 100
+"""Characters of a text that is looked for."""
+FILTER_CHARS_MAX = 512
+REASON_CHARS_MIN = 10
+"""Of a reason for which personal values are shown; fewer say nothing."""
 HISTORY_DAYS_MAX = 400
 """How long the differ keeps what it showed the guard."""
 
@@ -30,6 +36,13 @@ class RunsQuery(Document):
     """Body of `aether.query.runs`: the newest runs first."""
 
     connector: str | None = None
+    status: tuple[str, ...] = Field(default=(), max_length=30)
+    """Only runs in one of these states; all when empty."""
+    mode: str | None = None
+    text: str | None = Field(default=None, max_length=SEARCH_CHARS_MAX)
+    """Stands in the run's id, its connector or its requester."""
+    before: str | None = Field(default=None, max_length=FILTER_CHARS_MAX)
+    """Only runs behind this place: `goes_on` of the answer before."""
     limit: int = Field(default=20, ge=1, le=RUNS_MAX)
 
 
@@ -65,6 +78,8 @@ class RunsAnswer(Document):
     """Answer to `RunsQuery`."""
 
     runs: tuple[RunView, ...]
+    goes_on: str | None = None
+    """What to ask with as `before` for the runs that follow; None when there are none."""
 
 
 class RunQuery(Document):
@@ -114,6 +129,10 @@ class DecisionView(Document):
     is_override: bool = False
     """Whether a plan that the guard held was released knowingly."""
     reason: str
+    subset: str | None = None
+    """What an approval is of: `ALL`, or the root over the changes that stayed in; None for what is no approval."""
+    left_out: int = 0
+    """Changes that an approval of a part left out."""
 
 
 class RefusalView(Document):
@@ -152,6 +171,14 @@ class PlanQuery(Document):
 
     run: str
     change_class: str | None = None
+    entity: str | None = Field(default=None, max_length=FILTER_CHARS_MAX)
+    cohort: str | None = Field(default=None, max_length=FILTER_CHARS_MAX)
+    alike: str | None = Field(default=None, max_length=FILTER_CHARS_MAX)
+    """Only changes that do the same as the one which bears this."""
+    result: str | None = Field(default=None, max_length=FILTER_CHARS_MAX)
+    """Only changes of which this became; `open` for those of which nothing is known yet."""
+    text: str | None = Field(default=None, max_length=SEARCH_CHARS_MAX)
+    """Stands in the key or in a value as they are shown; values that are masked are not looked through."""
     offset: int = Field(default=0, ge=0)
     limit: int = Field(default=50, ge=1, le=CHANGES_MAX)
 
@@ -175,6 +202,20 @@ class ChangeView(Document):
     fields: tuple[MaskedField, ...]
     result: str | None = None
     code: str | None = None
+    wave: int | None = None
+    """When it is carried out among the others; destructive changes stand in the last wave."""
+    cohort: str | None = None
+    """The guard's cohort of the record, where the change itself shows it."""
+    alike: str | None = None
+    """The same for changes of one entity and class that do the same to the same fields, personal values left out."""
+    record: str | None = None
+    """A commitment to the record's key: the same for the same record in every run, and nothing of the key."""
+    is_destructive: bool | None = None
+    """Whether it takes something away."""
+    is_irreversible: bool | None = None
+    """Whether a later run cannot bring back what it takes; None where that is not known."""
+    marks: tuple[str, ...] = ()
+    """`deferred`: it was left out of an approval before."""
 
 
 class PlanAnswer(Document):
@@ -189,6 +230,45 @@ class PlanAnswer(Document):
     total: int = 0
     """Changes of the asked class, or of all."""
     changes: tuple[ChangeView, ...] = ()
+
+
+class RevealChange(Document):
+    """Body of `aether.reveal.change`: show the personal values of one change to the person who asks."""
+
+    run: str = Field(max_length=FILTER_CHARS_MAX)
+    change_id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    reason: str = Field(min_length=REASON_CHARS_MIN, max_length=500)
+    """Why, in a sentence; it is kept with the name of who asked."""
+
+
+class RevealedField(Document):
+    """One changed field as it is."""
+
+    name: str
+    before: str | None
+    after: str | None
+    is_personal: bool
+
+
+class RevealedChange(Document):
+    """Answer to `RevealChange`, given after the fact is stored that it was asked for."""
+
+    run: str
+    change_id: str
+    entity: str
+    change_class: str
+    key: str
+    fields: tuple[RevealedField, ...]
+
+
+class AuditNote(Document):
+    """Which runs changed, once that is in the auditor's database. Kept by no stream: who misses one looks by itself."""
+
+    runs: tuple[str, ...] = Field(default=(), max_length=RUNS_MAX)
+    is_many: bool = False
+    """More runs changed than one note names; none is named."""
+    size: int = Field(ge=0)
+    """Entries in the log."""
 
 
 class EntriesQuery(Document):
@@ -353,6 +433,35 @@ class QueryRefused(Document):
     refusal: FailureNote
 
 
+class SubsetQuery(Document):
+    """Body of `aether.plan.subset`: what approving a part of a plan would mean."""
+
+    run: str
+    left_out: tuple[str, ...] = ()
+    """Change ids, or their first 12 or more hexadecimal digits."""
+    only_classes: tuple[str, ...] = ()
+    """Changes of every other class are left out as well; empty for none."""
+    is_as_before: bool = False
+    """Whether the part is meant that an approval which counts already is about; the others are empty then."""
+
+
+class SubsetAnswer(Document):
+    """Answer to `aether.plan.subset`: what to sign, and what must be left out together."""
+
+    run: str
+    plan_digest: str | None = None
+    subset_root: str | None = None
+    """What to sign; `ALL` when nothing is left out, None when there is a problem."""
+    approved: int = 0
+    """Changes that stay in."""
+    left_out: tuple[str, ...] = ()
+    """All ids that would be left out, in order, with those that have to go along."""
+    because: dict[str, str] = Field(default_factory=dict)
+    """By change that has to go along: the one that it builds on."""
+    problem: str | None = None
+    """Why such a part cannot be approved, and what to do."""
+
+
 QUESTIONS: dict[str, tuple[type[Document], type[Document]]] = {
     "aether.query.runs": (RunsQuery, RunsAnswer),
     "aether.query.run": (RunQuery, RunAnswer),
@@ -364,9 +473,11 @@ QUESTIONS: dict[str, tuple[type[Document], type[Document]]] = {
 """Question and answer by subject, for the auditor; any of them may be answered by `QueryRefused`."""
 
 SERVICE_QUESTIONS: dict[str, tuple[str, type[Document], type[Document]]] = {
+    "aether.plan.subset": ("differ", SubsetQuery, SubsetAnswer),
     "aether.guard.declared": ("differ", DeclaredQuery, DeclaredAnswer),
     "aether.guard.history": ("differ", HistoryQuery, HistoryAnswer),
     "aether.quarantine.items": ("extractor", QuarantineQuery, QuarantineAnswer),
     "aether.connection.check": ("extractor", ConnectionQuery, ConnectionAnswer),
+    "aether.reveal.change": ("auditor", RevealChange, RevealedChange),
 }
 """Who answers the other questions, with question and answer; `QueryRefused` may answer any of them as well."""

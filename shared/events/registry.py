@@ -48,5 +48,7 @@ EVENTS: dict[str, type[Event]] = {
         facts.MessagesLost,
         facts.DeltaDeclared,
         facts.DeltaWithdrawn,
+        facts.ChangeRevealed,
+        facts.ConsoleActed,
     )
 }

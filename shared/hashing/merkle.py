@@ -1,7 +1,7 @@
 """RFC 6962 Merkle trees: roots, inclusion proofs and consistency proofs over leaf hashes held in memory.
 
 The plan's digest and the audit log both stand on it. It never stores anything and never reads data itself: it takes
-leaf hashes (32 bytes each) and gives hashes back. `services.auditor.tree` keeps a growing tree on the same shapes.
+leaf hashes (32 bytes each) and gives hashes back. `shared.audit.tree` keeps a growing tree on the same shapes.
 Making a proof raises on impossible arguments (a defect of the caller); verifying returns False (a forgery is data).
 """
 

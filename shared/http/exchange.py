@@ -46,7 +46,7 @@ class Received:
     headers: httpx.Headers
     content: bytes
     is_whole: bool
-    """False when the answer is longer than allowed; the rest was not read."""
+    """False when the answer is longer than allowed, whose rest was not read, or calls itself a part."""
 
     @cached_property
     def media_type(self) -> str:
@@ -160,6 +160,8 @@ class Exchange:
         place = received.headers.get("Location")
         if httpx.codes.MULTIPLE_CHOICES <= received.status < httpx.codes.BAD_REQUEST and place is not None:
             text = f"status {received.status} sends us elsewhere; correct base_url or the credential"
+        elif received.status == httpx.codes.PARTIAL_CONTENT:
+            text = "status 206: a part of an answer, which nobody asked for; look at what stands between"
         elif not received.is_whole:
             text = f"status {received.status} with a body over {self._settings.body_bytes_max} bytes (body_bytes_max)"
         else:
@@ -238,7 +240,9 @@ class Exchange:
                 if length > self._settings.body_bytes_max:
                     return Received(response.status_code, response.headers, b"", is_whole=False)
                 chunks.append(chunk)
-            return Received(response.status_code, response.headers, b"".join(chunks), is_whole=True)
+            # Nobody here asks for parts: whoever sends one has kept the rest back.
+            is_whole = response.status_code != httpx.codes.PARTIAL_CONTENT
+            return Received(response.status_code, response.headers, b"".join(chunks), is_whole=is_whole)
 
 
 @dataclass(frozen=True)

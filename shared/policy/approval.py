@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
 
 from shared.clock import from_text
 from shared.errors import NeedsPerson, StopRun
@@ -24,6 +26,15 @@ _D1_CLASSES = frozenset({"suspend", "role_change", "rename", "null_out", "member
 _D2_CLASSES = frozenset({"delete", "privilege_gain"})
 
 Risk = Literal["D0", "D1", "D2"]
+ALL: Final = "ALL"
+"""The subset of a whole plan."""
+Subset = Annotated[str, Field(pattern=r"^(ALL|sha256:[0-9a-f]{64})$")]
+"""`ALL`, or the root over the changes that are approved (`shared.plan.subset`)."""
+ChangeId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+DEFERRED_MAX: Final = 2_000
+"""Changes that one decision may leave out: the run's document names each, and must fit in one message."""
+NEVER_WITH_APPROVER = frozenset({"steward", "admin"})
+"""Roles that nobody has beside `approver`."""
 
 
 class Person(Document):
@@ -39,6 +50,16 @@ class Identities(Document):
 
     people: dict[str, Person]
 
+    @model_validator(mode="after")
+    def _approvers_stand_apart(self) -> Self:
+        """Who says what is allowed, or who may act, does not approve what is done under it."""
+        for name, person in self.people.items():
+            if "approver" in person.roles and (both := NEVER_WITH_APPROVER.intersection(person.roles)):
+                raise ValueError(
+                    f"{name} has the roles approver and {', '.join(sorted(both))}; give them to different people"
+                )
+        return self
+
 
 class Approval(Document):
     """What an approver signs."""
@@ -46,7 +67,11 @@ class Approval(Document):
     run: str
     plan_digest: str
     verdict_digest: str
-    subset: Literal["ALL"] = "ALL"
+    subset: Subset = ALL
+    """What of the plan is approved; a rejection is of all."""
+    left_out_root: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Root over the ids of what is left out (`shared.plan.subset`), which whoever signs computes from what they named;
+    the root over the rest they have from the differ."""
     decision: Literal["approve", "reject"]
     is_override: bool = False
     """Whether the approver releases a held plan knowingly."""
@@ -55,6 +80,12 @@ class Approval(Document):
     nonce: str
     signed_at: str
     expires_at: str
+
+    @model_validator(mode="after")
+    def _a_part_names_the_rest(self) -> Self:
+        if (self.subset == ALL) is not (self.left_out_root is None):
+            raise ValueError("left_out_root belongs to an approval of a part, and to no other")
+        return self
 
 
 class SignedApproval(Document):
@@ -74,7 +105,10 @@ class PlanFacts(Document):
     verdict_digest: str
     verdict_level: Level
     changes_by_class: dict[str, int]
+    """Of the whole plan: approving a part of it asks for no fewer people."""
     expires_at: str
+    subset: Subset | None = None
+    """What the approvals that count already are about; None while there are none."""
 
 
 def risk_of(changes_by_class: Mapping[str, int], level: Level) -> Risk:
@@ -96,8 +130,8 @@ def expiry_of(risk: Risk, signed_at: datetime) -> datetime:
 
 
 def payload_of(approval: Approval) -> bytes:
-    """The bytes that are signed."""
-    return canonical_json(approval.model_dump(mode="json"))
+    """The bytes that are signed; what is None is not among them, so that an approval of all has those it always had."""
+    return canonical_json(approval.model_dump(mode="json", exclude_none=True))
 
 
 def check_approval(
@@ -152,12 +186,27 @@ def check_approval(
             run=plan.run,
         )
     _check_times(approval, plan=plan, now=now)
+    if approval.decision == "approve" and plan.subset not in {None, approval.subset}:
+        raise NeedsPerson(
+            "APV_WRONG_DIGEST",
+            f"run {plan.run}: {', '.join(earlier)} approved {_in_words(plan.subset)}, this approval is of "
+            f"{_in_words(approval.subset)}; approve the same part, or reject the plan",
+            run=plan.run,
+        )
+    if approval.decision == "reject" and approval.subset != ALL:
+        raise NeedsPerson(
+            "APV_MALFORMED", f"run {plan.run}: a plan is rejected as a whole; sign the subset {ALL}", run=plan.run
+        )
     if approval.decision == "approve" and plan.verdict_level is Level.HOLD and not approval.is_override:
         raise NeedsPerson(
             "APV_WRONG_STATE",
             f"run {plan.run} is held by the guard; approving it needs the override to be stated",
             run=plan.run,
         )
+
+
+def _in_words(subset: str | None) -> str:
+    return "the whole plan" if subset == ALL else f"the part {subset}"
 
 
 def _check_times(approval: Approval, *, plan: PlanFacts, now: datetime) -> None:

@@ -14,7 +14,7 @@ from shared.errors import NeedsPerson, StopRun
 from shared.events.documents import FailureNote
 from shared.events.model import Document, Event
 from shared.ids import is_run_id
-from shared.policy.approval import SignedApproval
+from shared.policy.approval import DEFERRED_MAX, ChangeId, SignedApproval
 from shared.run.counts import NineCounts
 from shared.run.states import RunStatus, check_move, is_terminal
 
@@ -76,6 +76,8 @@ class RunState(Event):
     """Name of the target connection."""
     plan: PlanSummary | None = None
     approvals: tuple[SignedApproval, ...] = ()
+    deferred: tuple[ChangeId, ...] = Field(default=(), max_length=DEFERRED_MAX)
+    """Changes that the approvals leave out, in order; of a retry, those of the run whose plan it is."""
     cancel_requested_by: str | None = None
     pause_requested_by: str | None = None
     """Who asked the applier to pause at its next change; None again once it has, or the run has ended."""

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from shared.contract import columnar, language_document, model, transforms, worked_example
+from deploy.documents import connector_language
+from shared.contract import columnar, model, transforms, worked_example
 from shared.contract.examples import ExampleDocument
 from shared.contract.parts import parts
 from shared.contract.positions import read_yaml
@@ -49,8 +50,8 @@ def test_everything_in_the_language_is_described() -> None:
 
 
 def test_the_published_document_is_current() -> None:
-    told = "out of date; run: python -m shared.contract.language_document > docs/connector-language.md"
-    assert DOCUMENT.read_text(encoding="utf-8") == language_document.render_markdown(), told
+    told = "out of date; run: python -m deploy.documents.connector_language > docs/connector-language.md"
+    assert DOCUMENT.read_text(encoding="utf-8") == connector_language.render_markdown(), told
 
 
 def test_the_document_tells_every_clause_with_its_meaning() -> None:

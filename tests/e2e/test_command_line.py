@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 
 from cli.problem import CommandFailed
-from cli.profiles import load_profile
 from cli.stack import ROOT, Stack
+from shared.asking.profiles import load_profile
 from shared.events.commands import Reply
 from shared.hashing.canonical import canonical_json
 from shared.run.states import EXIT_CODES

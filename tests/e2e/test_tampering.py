@@ -15,7 +15,7 @@ from shared.bus.publishing import Outgoing, publish_batch, publish_one
 from shared.bus.reading import last, read_all
 from shared.events.commands import ApplyPlan, apply_plan_subject
 from shared.events.envelope import body_of, decode, headers_of
-from shared.events.queries import RunAnswer
+from shared.events.queries import RunAnswer, SubsetQuery
 from shared.events.stored import Stored
 from shared.plan.document import Plan, PlanPage, header_subject, page_subject, pages_filter
 from shared.run.moves import state_message
@@ -146,6 +146,31 @@ async def test_one_altered_byte_of_the_approval_is_refused(road: Road, part: str
             ],
         )
     await _refused(road, run, "APV_BAD_SIGNATURE")
+
+
+async def test_altered_list_of_what_an_approval_leaves_out_is_refused(road: Road) -> None:
+    """A captured differ has one more change carried out than was approved, under a genuine approval of a part."""
+    run, waiting = await road.planned()
+    changes = await road.changes(run)
+    async with road.stack.client("approver") as person:
+        part = await person.subset(SubsetQuery(run=run, left_out=tuple(one.change_id for one in changes[:3])))
+    signed = road.signed(waiting, "approver", part=part)
+    async with road.bus_as("differ") as js:
+        stored = await last(js, "CORE", state_subject(run))
+        assert stored is not None
+        state = decode(RunState, data=stored.data, headers=stored.headers, subject=stored.subject)
+        altered = {"approvals": (signed,), "deferred": part.left_out[1:]}
+        approved = state.model_copy(update=altered).moved(RunStatus.APPROVED, at=state.changed_at)
+        command = ApplyPlan(run=run, ordinal=1)
+        for subject, event, message_id in (
+            (state_subject(run), approved, "forged-part"),
+            (apply_plan_subject(run), command, "forged-part-apply"),
+        ):
+            headers = headers_of(event, message_id=message_id, source="/services/differ", subject=run, time=stored.time)
+            await publish_one(
+                js, Outgoing(subject=subject, body=body_of(event), headers=headers, message_id=message_id)
+            )
+    await _refused(road, run, "APL_PLAN_ALTERED")
 
 
 async def test_apply_without_any_approval_is_refused(road: Road) -> None:

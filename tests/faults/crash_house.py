@@ -24,8 +24,8 @@ import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from cli.decisions import signed_decision
-from services.auditor.verify import verify_log
+from shared.asking.deciding import signed_decision
+from shared.audit.verify import verify_log
 from shared.bus.provision import provision
 from shared.bus.reading import last, read_all
 from shared.bus.topology import PROVISIONER, inbox_prefix

@@ -13,9 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from services.auditor.lookups import Lookups
 from services.auditor.store import Store
 from services.extractor.spill import SpillFile
+from shared.audit.lookups import Lookups
 from shared.bus.embedded import EmbeddedServer
 from shared.bus.topology import PROVISIONER
 from shared.errors import StopRun

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import text
 
 from services.auditor.store import Store
-from services.auditor.verify import verify_log
+from shared.audit.verify import verify_log
 from tests.simulation.bus import Bus
 from tests.simulation.invariants import Watch
 from tests.simulation.shape import AUDITOR_URL, LOG_KEY

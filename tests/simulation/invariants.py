@@ -11,8 +11,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from shared.events.facts import IntentRecorded, OutcomeRecorded, TargetFenced
+from shared.hashing.merkle import leaf_hash, root_of
 from shared.hashing.signing import verify
-from shared.plan.change import Change
+from shared.plan.change import Change, leaf_of
 from shared.plan.document import Plan, PlanPage, header_subject, leaves_of, plan_digest_of
 from shared.policy.approval import SIGNATURE_DOMAIN, payload_of
 from shared.ports.wire import Value, WireWrite
@@ -151,11 +152,24 @@ class Watch:
             is_good = verify(
                 person.approval_key, domain=SIGNATURE_DOMAIN, payload=payload_of(approval), signature=signed.signature
             )
-            if is_good and approval.decision == "approve" and approval.plan_digest == plan.plan_digest:
+            is_of_this = approval.plan_digest == plan.plan_digest and approval.subset == self._part_with(
+                change_id, plan, changes
+            )
+            if is_good and approval.decision == "approve" and is_of_this:
                 approvers.add(approval.approver)
         approvers.discard(plan.header.requester or "")
         if len(approvers) < plan.header.approvals_needed:
             self.violated(f"{name} with approvals of {sorted(approvers)}, needed are {plan.header.approvals_needed}")
+
+    def _part_with(self, change_id: str, plan: Plan, changes: dict[str, Change]) -> str:
+        """What an approval must be of for this change to be written; nothing can be when it was left out."""
+        left_out = set(self.states[plan.header.run].deferred)
+        if not left_out:
+            return "ALL"
+        if change_id in left_out:
+            return "none: it was left out"
+        kept = [leaf_hash(leaf_of(changes[one])) for one in sorted(changes) if one not in left_out]
+        return "sha256:" + root_of(kept).hex()
 
     def plan_of(self, run: str) -> tuple[Plan, dict[str, Change]]:
         """The plan as the differ stored it, with a digest of our own reckoning."""

@@ -20,7 +20,8 @@ from shared.events.commands import ApplyPlan, DecideRun, NameRun, Reply, Request
 from shared.events.envelope import body_of, headers_of
 from shared.events.model import Document
 from shared.plan.document import pages_filter
-from shared.policy.approval import Approval, SignedApproval
+from shared.plan.subset import closure, left_out_root, subset_index, subset_root
+from shared.policy.approval import ALL, Approval, SignedApproval
 from shared.run.moves import Message
 from shared.run.state import RunState
 from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
@@ -47,6 +48,7 @@ class Habits:
     pauses: float = 0.0
     cancels: float = 0.0
     rejects: float = 0.0
+    leaves_out: float = 0.3
     retries: float = 0.8
 
 
@@ -169,14 +171,27 @@ class People:
             await self.ask("anna", "aether.run.reject", DecideRun(signed=rejection))
             return
         reply = None
+        subset, deferred = self._part(state) if self._likes(self.habits.leaves_out, is_calm=is_calm) else (ALL, ())
         for who in ("anna", "abel"):
-            reply = await self.ask(who, "aether.run.approve", DecideRun(signed=self.approval(state, who)))
+            signed_part = self.approval(state, who, subset=subset, left_out_root=left_out_root(deferred))
+            reply = await self.ask(who, "aether.run.approve", DecideRun(signed=signed_part, deferred=deferred))
             if reply is None or reply.status == "approved":
                 break
         if self.watch.states[state.run].status in WAITING_FOR_A_PERSON:
             await asyncio.sleep(2.0)
         elif self._likes(self.habits.forges, is_calm=is_calm):
             await self._forge_page(state)
+
+    def _part(self, state: RunState) -> tuple[str, tuple[str, ...]]:
+        """What to sign for a part of the run's plan, and what it leaves out; the whole where it has one change."""
+        plan, changes = self.watch.plan_of(state.run)
+        index = subset_index(plan.header, list(changes.values()))
+        numbers = len(index.leaves) - len(index.set_aside) - 1
+        if numbers < 1:
+            return ALL, ()
+        chosen = self.rng.sample(sorted(set(index.leaves) - index.set_aside), self.rng.randint(1, numbers))
+        left_out = closure(chosen, index).left_out
+        return subset_root(left_out, index), left_out
 
     # --- what nobody may --------------------------------------------------------------------------------------------
 
@@ -191,7 +206,10 @@ class People:
             "in another's name": ("abel", good),
             "lapsed": ("anna", self.approval(state, "anna", expires_at=to_text(self.clock.now() - timedelta(hours=9)))),
         }
-        what = self.rng.choice([*attempts, "a command"])
+        what = self.rng.choice([*attempts, "a command", "other changes left out than were signed"])
+        if what == "other changes left out than were signed":
+            await self._forge_part(state)
+            return
         if what == "a command":
             event = ApplyPlan(run=state.run, ordinal=99)
             self._publish_as(
@@ -204,6 +222,21 @@ class People:
         reply = await self.ask(who, "aether.run.approve", DecideRun(signed=approval))
         if reply is not None and reply.is_accepted:
             self.watch.violated(f"run {state.run}: an approval with {what} was accepted")
+
+    async def _forge_part(self, state: RunState) -> None:
+        """A genuine approval of a part, handed in with another list of what it leaves out."""
+        subset, deferred = self._part(state)
+        if subset == ALL:
+            return
+        _, changes = self.watch.plan_of(state.run)
+        others = sorted(set(changes) - {*deferred})
+        other = (*deferred[1:], self.rng.choice(others))
+        signed_part = self.approval(state, "anna", subset=subset, left_out_root=left_out_root(deferred))
+        reply = await self.ask("anna", "aether.run.approve", DecideRun(signed=signed_part, deferred=other))
+        if reply is not None and reply.is_accepted:
+            self.watch.violated(
+                f"run {state.run}: an approval with other changes left out than were signed was accepted"
+            )
 
     async def _forge_page(self, state: RunState) -> None:
         """Another page of changes in the plan's place, by somebody who has the differ's password."""

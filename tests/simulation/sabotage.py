@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import services.applier.approved_plan as approved_plan
+import services.applier.handlers as handlers
 import services.differ.approving as approving
 from services.applier.apply import Applying
 from services.applier.changing import Changing
@@ -19,6 +20,7 @@ from services.applier.journal import Journal
 from shared.bus.lease import LeaseHold
 from shared.events.facts import OutcomeRecorded
 from shared.plan.change import Change
+from shared.run.state import RunState
 
 Sabotage = Callable[[], AbstractContextManager[None]]
 LATE_SECONDS: Final = 0.3
@@ -113,6 +115,28 @@ def ended_without_a_look() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def left_out_carried_out() -> Iterator[None]:
+    """An approval of a part is taken for one of the whole plan."""
+    work_of = approved_plan.work_of
+
+    async def all_of_it(state: RunState, *rest: Any) -> approved_plan.Work:
+        return await work_of(state.model_copy(update={"deferred": ()}) if state.retry_of is None else state, *rest)
+
+    with _instead(handlers, "work_of", all_of_it):
+        yield
+
+
+@contextmanager
+def parts_not_examined() -> Iterator[None]:
+    """What a part leaves out is taken from the run's document, whatever was signed."""
+    with (
+        _instead(approving, "check_subset", lambda *_, **__: None),
+        _instead(approved_plan, "examine_subset", lambda *_: None),
+    ):
+        yield
+
+
 SABOTAGES: Final[Mapping[str, Sabotage]] = MappingProxyType(
     {
         one.__name__.replace("_", "-"): one
@@ -124,6 +148,8 @@ SABOTAGES: Final[Mapping[str, Sabotage]] = MappingProxyType(
             no_look_before,
             approvals_not_checked,
             ended_without_a_look,
+            left_out_carried_out,
+            parts_not_examined,
         )
     }
 )

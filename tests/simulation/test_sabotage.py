@@ -42,6 +42,11 @@ def forgers(weather: Weather) -> Weather:
     return replace(weather, habits=Habits(forges=1.0), blows=(), has_auditor=False)
 
 
+def choosers(weather: Weather) -> Weather:
+    """People who leave changes out of nearly every approval, and somebody who names others than were signed."""
+    return replace(weather, habits=Habits(leaves_out=1.0, forges=0.7), blows=(), has_auditor=False)
+
+
 WHERE_IT_MATTERS: Final[dict[str, tuple[Callable[[Weather], Weather], str]]] = {
     "intent-after-the-write": (worst_moments, "without an intent"),
     "no-fence": (worst_moments, "was stored on LEDGER under fence"),
@@ -50,6 +55,8 @@ WHERE_IT_MATTERS: Final[dict[str, tuple[Callable[[Weather], Weather], str]]] = {
     "no-look-before": (worst_moments, "took effect"),
     "approvals-not-checked": (forgers, "with approvals of"),
     "ended-without-a-look": (impatience, "is told as"),
+    "left-out-carried-out": (choosers, "with approvals of"),
+    "parts-not-examined": (choosers, "with other changes left out than were signed"),
 }
 """The weather, and words of the violation that must be among those found."""
 
@@ -69,7 +76,7 @@ def test_sabotage_is_found_out(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [worst_moments, lost_answers, impatience, forgers], ids=lambda change: change.__name__
+    "change", [worst_moments, lost_answers, impatience, forgers, choosers], ids=lambda change: change.__name__
 )
 def test_the_same_weather_without_sabotage_violates_nothing(change: Callable[[Weather], Weather]) -> None:
     for seed in range(1, 6):

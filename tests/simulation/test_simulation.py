@@ -60,6 +60,7 @@ def test_the_seeds_meet_what_they_are_meant_to() -> None:
     assert runs["partial"]
     assert changes["applied"] > 5 * len(SEEDS)
     assert changes["quarantined"]
+    assert changes["deferred"]
     assert sum(report.effects for report in reports) > 5 * len(SEEDS)
 
 

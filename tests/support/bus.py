@@ -30,7 +30,9 @@ PEOPLE: Final[tuple[EmbeddedPerson, ...]] = (
     EmbeddedPerson("otto", frozenset({"operator"})),
     EmbeddedPerson("anna", frozenset({"approver"})),
     EmbeddedPerson("abel", frozenset({"approver"})),
+    EmbeddedPerson("stella", frozenset({"steward"})),
     EmbeddedPerson("udo", frozenset({"auditor"})),
+    EmbeddedPerson("adam", frozenset({"admin"})),
     EmbeddedPerson("nobody", frozenset()),
 )
 

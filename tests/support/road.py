@@ -22,21 +22,29 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from cli.decisions import signed_decision
 from cli.embedded_setup import PEOPLE, PersonSpec
 from cli.problem import CommandFailed
 from cli.stack import Stack
-from services.auditor.verify import VerificationReport, verify_log
+from shared.asking.deciding import signed_decision
+from shared.audit.verify import VerificationReport, verify_log
 from shared.bus.connect import BusSettings, connect, leave
 from shared.bus.reading import last
 from shared.bus.topology import inbox_prefix
 from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
 from shared.events.envelope import decode
-from shared.events.queries import ENTRIES_MAX, RunAnswer, RunsQuery
+from shared.events.queries import (
+    CHANGES_MAX,
+    ENTRIES_MAX,
+    ChangeView,
+    PlanQuery,
+    RunAnswer,
+    RunsQuery,
+    SubsetAnswer,
+)
 from shared.hashing.canonical import canonical_json
 from shared.ids import RandomIds
 from shared.plan.document import Plan, header_subject
-from shared.policy.approval import SignedApproval
+from shared.policy.approval import ALL, SignedApproval
 from shared.policy.figures import EntityFigures
 from shared.run.states import RunStatus, is_terminal
 from shared.secrets import resolve
@@ -129,8 +137,10 @@ class Road:
         """The run once the auditor has sealed it."""
         return await self.until(run, lambda answer: answer.run is not None and answer.run.is_sealed, "sealed")
 
-    def signed(self, answer: RunAnswer, approver: str, *, is_override: bool = False) -> SignedApproval:
-        """An approval of the run's plan in that person's name."""
+    def signed(
+        self, answer: RunAnswer, approver: str, *, is_override: bool = False, part: SubsetAnswer | None = None
+    ) -> SignedApproval:
+        """An approval of the run's plan, or a part of it, in that person's name."""
         view = answer.run
         assert view is not None and view.plan is not None
         return signed_decision(
@@ -143,12 +153,32 @@ class Road:
             key_text=self.stack.layout.approval_key(approver).read_text(encoding="utf-8"),
             now=datetime.now(UTC),
             ids=RandomIds(),
+            subset=ALL if part is None or part.subset_root is None else part.subset_root,
+            left_out=() if part is None else part.left_out,
         )
 
-    async def approve(self, answer: RunAnswer, *, approver: str = "approver", is_override: bool = False) -> Reply:
-        """Approve a plan as another person."""
+    async def approve(
+        self,
+        answer: RunAnswer,
+        *,
+        approver: str = "approver",
+        is_override: bool = False,
+        part: SubsetAnswer | None = None,
+    ) -> Reply:
+        """Approve a plan, or a part of it, as another person."""
+        signed = self.signed(answer, approver, is_override=is_override, part=part)
         async with self.stack.client(approver) as person:
-            return await person.approve(DecideRun(signed=self.signed(answer, approver, is_override=is_override)))
+            return await person.approve(DecideRun(signed=signed, deferred=() if part is None else part.left_out))
+
+    async def changes(self, run: str) -> tuple[ChangeView, ...]:
+        """Every change of a run's plan, as the auditor shows it."""
+        found: list[ChangeView] = []
+        async with self.stack.client("viewer") as viewer:
+            while True:  # bounded by the total that each answer states
+                answer = await viewer.plan(PlanQuery(run=run, offset=len(found), limit=CHANGES_MAX))
+                found += answer.changes
+                if not answer.changes or len(found) >= answer.total:
+                    return tuple(found)
 
     async def planned(self) -> tuple[str, RunAnswer]:
         """An apply run that awaits its approval."""

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.documents import asyncapi, systems
+from deploy.documents import asyncapi, connector_language, interface_language, systems
 from shared import failures_document
 from shared.bus import documents
-from shared.contract import language_document, schema
+from shared.contract import schema
 from shared.ports.registry import Registry, installed_systems_folder
-from systems.http import interface_document
 from tests.tidy.tree import ROOT
 
 
@@ -21,9 +20,9 @@ from tests.tidy.tree import ROOT
         ("docs/bus.md", documents.render_markdown),
         ("docs/failures.md", failures_document.render_markdown),
         ("docs/schemas/connector.schema.json", schema.schema_text),
-        ("docs/connector-language.md", language_document.render_markdown),
+        ("docs/connector-language.md", connector_language.render_markdown),
         ("docs/asyncapi.yaml", asyncapi.document_text),
-        ("docs/http-interface.md", interface_document.render_markdown),
+        ("docs/http-interface.md", interface_language.render_markdown),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )

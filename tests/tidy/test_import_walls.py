@@ -49,7 +49,7 @@ SEEDS: Final = (
     Seed("one-broker", "services/extractor/handlers.py", "import faststream"),
     Seed("one-broker", "shared/bus/dispatch.py", "from faststream.nats import NatsBroker"),
     Seed("tests-are-ours-alone", "shared/bus/program.py", "import tests.support.bus"),
-    Seed("cli-outside", "cli/outcome.py", "import services.auditor.tree"),
+    Seed("cli-outside", "cli/outcome.py", "import services.auditor.merging"),
     Seed("cli-outside", "cli/outcome.py", "import polars"),
     Seed("pure-decisions", "services/differ/diff.py", "import random"),
     Seed("pure-decisions", "services/applier/preconditions.py", "import shared.bus.reading"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from services.auditor.tables import metadata
+from shared.audit.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

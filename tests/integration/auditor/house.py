@@ -13,10 +13,10 @@ from nats.js import JetStreamContext
 from prometheus_client import CollectorRegistry
 
 from services.auditor.ingest import Auditor
-from services.auditor.lookups import Lookups
 from services.auditor.store import Store
-from services.auditor.verify import VerificationReport, verify_log
 from services.auditor.writing import LogKey
+from shared.audit.lookups import Lookups
+from shared.audit.verify import VerificationReport, verify_log
 from shared.bus.publishing import Outgoing, publish_batch, publish_one
 from shared.clock import SystemClock, to_text
 from shared.events import facts, queries

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.auditor.lookups import Lookups
 from services.auditor.store import Batch, Store, WriterFenced
+from shared.audit.lookups import Lookups
 from shared.bus.embedded import EmbeddedServer
 from tests.integration.auditor.house import House, new_run
 from tests.support.bus import PEOPLE, BusUnderTest, until

@@ -13,10 +13,11 @@ import pytest_asyncio
 from sqlalchemy import Table, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from services.auditor import tables
-from services.auditor.lookups import Lookups
 from services.auditor.pulling import StreamPull
-from services.auditor.store import Batch, RecordAltered, Store, WriterFenced
+from services.auditor.store import Batch, Store, WriterFenced
+from shared.audit import tables
+from shared.audit.lookups import Lookups
+from shared.audit.stored_tree import RecordAltered
 from shared.bus.commit import Committer
 from shared.bus.delivery import DeadLetter, Delivery, dead_letter_message
 from shared.bus.lease import plant_fence

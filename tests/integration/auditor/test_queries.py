@@ -43,7 +43,7 @@ def change(number: int, change_class: ChangeClass = ChangeClass.UPDATE) -> Chang
     return Change(
         change_id=f"{number:064x}", target="hst", entity="staff", key=str(1000 + number), target_id=None,
         change_class=change_class, verb="update", fields=fields, precondition=None,
-        write=Write(method="PUT", path="/x", body={"last_name": SECRET}), commitment_key="00", wave=1,
+        write=Write(method="PUT", path="/x", body={"last_name": SECRET}), commitment_key="00" * 32, wave=1,
     )  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from services.auditor import tables
-from services.auditor.store import RecordAltered, Store
+from services.auditor.store import Store
+from shared.audit import tables
+from shared.audit.stored_tree import RecordAltered
 
 
 def differences(connection: Connection) -> list[object]:

@@ -15,6 +15,7 @@ from shared.bus.reading import NotGenuine, StreamUnavailable, last, read_all
 from shared.bus.topology import (
     CONSUMERS,
     HOUSE_USERS,
+    NOTES,
     PROVISIONER,
     REQUESTS,
     SERVICE_NAMES,
@@ -235,7 +236,7 @@ async def test_service_can_do_all_that_it_must(own_bus: BusUnderTest, service: s
     client = await own_bus.connect_as(service)
     js = client.jetstream()
     row = next(row for row in SERVICES if row.name == service)
-    for pattern in row.publishes:
+    for pattern in (each for each in row.publishes if each not in NOTES):
         subject = example(pattern)
         stored = await publish_one(js, Outgoing(subject, b"{}", f"{service}-{subject}"))
         assert stored.seq > 0

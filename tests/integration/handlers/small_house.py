@@ -10,7 +10,7 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ import services.differ.handlers as differ
 import services.extractor.handlers as extractor
 from services.differ.ledger import Ledger
 from services.differ.memory import Scope, Seed
+from services.differ.subsets import Subsets
 from shared.bus.commit import Committer
 from shared.bus.dispatch import Dispatcher, RequestRoute, Route
 from shared.bus.reading import read_all
@@ -35,9 +36,11 @@ from shared.contract.releases import publish
 from shared.errors import NeedsPerson, RecordRefused, TryLater
 from shared.events.commands import DecideRun, NameRun, Reply, RequestRun
 from shared.events.model import Document
+from shared.events.queries import SubsetAnswer, SubsetQuery
 from shared.events.stored import Stored
 from shared.ids import RandomIds
 from shared.plan.document import Plan, PlanPage, header_subject, pages_filter
+from shared.plan.subset import left_out_root
 from shared.policy.approval import Approval
 from shared.ports.connections import Connection, Connections
 from shared.ports.registry import Registry
@@ -372,7 +375,9 @@ class SmallHouse:
         await self.deliver_all("applier", f"evt.extractor.run_cancelled.{self.run}")
         assert (await self.state()).has_ended
 
-    async def decision(self, who: str, decision: str = "approve", **overrides: Any) -> DecideRun:
+    async def decision(
+        self, who: str, decision: str = "approve", *, deferred: Sequence[str] = (), **overrides: Any
+    ) -> DecideRun:
         plan = (await self.state()).plan
         assert plan is not None
         now = CLOCK.now()
@@ -387,11 +392,26 @@ class SmallHouse:
             signed_at=to_text(now),
             expires_at=to_text(now + timedelta(hours=4)),
         )
-        return DecideRun(signed=signed(plain.model_copy(update=overrides)))
+        return DecideRun(signed=signed(plain.model_copy(update=overrides)), deferred=tuple(deferred))
 
     async def decide(self, who: str, decision: str = "approve") -> Reply:
         body = await self.decision(who, decision)
         return await (await self.replica("differ")).ask(f"aether.run.{decision}", body, who=who)
+
+    async def approve_part(self, who: str, part: SubsetAnswer, **overrides: Any) -> Reply:
+        """Approve what the differ says can be approved."""
+        body = await self.decision(
+            who,
+            deferred=part.left_out,
+            subset=part.subset_root,
+            left_out_root=left_out_root(part.left_out),
+            **overrides,
+        )
+        return await (await self.replica("differ")).ask("aether.run.approve", body, who=who)
+
+    async def subset(self, **question: Any) -> SubsetAnswer:
+        """Ask a fresh differ what approving a part of the plan would mean."""
+        return await Subsets((await self.replica("differ")).context).answer(SubsetQuery(run=self.run, **question))
 
     async def cancel(self) -> Reply:
         body = NameRun(run=self.run, reason="not today")

@@ -136,6 +136,19 @@ def test_change_that_the_plan_set_aside_stays_aside_and_a_foreign_outcome_adds_n
     assert choose_tried(of, CHANGES, known) == []
 
 
+def test_what_the_approvals_left_out_is_not_tried_again_whatever_the_ledger_says() -> None:
+    forged, mine = outcome(0, "failed", "APL_UNREACHABLE"), outcome(1, "failed", "APL_UNREACHABLE")
+    known = Known(outcomes={one.change_id: one for one in (forged, mine)})
+    assert choose_tried(PLAN, CHANGES, known) == CHANGES[:2]
+    assert choose_tried(PLAN, CHANGES, known, deferred=(forged.change_id,)) == CHANGES[1:2]
+
+
+def test_retry_leaves_out_what_the_run_it_retries_left_out() -> None:
+    out = (CHANGES[4].change_id,)
+    (state,) = events(retry(asked(ended(deferred=out)), others=[ended()]), RunState)
+    assert state.deferred == out
+
+
 def test_retry_is_a_run_of_its_own_under_the_same_plan_and_approvals() -> None:
     decision = retry(asked(), others=[ended()])
     (state,) = events(decision, RunState)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.applier.dependencies import Dependencies
+from services.applier.dependencies import verdict_on
 from shared.errors import RecordRefused
 from shared.events.facts import OutcomeRecorded, Result
 from shared.plan.change import Cause, Change, ChangeClass, FieldChange
+from shared.plan.dependencies import Dependencies
 from shared.plan.document import EntityPlan
 from shared.ports.wire import Value
 from tests.unit.applier.applying_bench import NO_ROOM, bench, stops_with
@@ -59,7 +60,7 @@ def test_what_a_change_builds_on_is_told_by_key_and_by_id() -> None:
     assert built.builds_on(ENDS.change_id) == (LEAVES.change_id,)
     for each in (MAKES, REVIVES, LEAVES, OTHER):
         assert built.builds_on(each.change_id) == ()
-        assert built.verdict(each.change_id, {}) == "go"
+        assert verdict_on(each.change_id, built, {}) == "go"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_verdict(first: Result | None, second: Result | None, expected: str) -> 
         for each, result in ((MAKES, first), (REVIVES, second))
         if result is not None
     }
-    assert Dependencies(ALL, ENTITIES).verdict(JOINS.change_id, outcomes) == expected
+    assert verdict_on(JOINS.change_id, Dependencies(ALL, ENTITIES), outcomes) == expected
 
 
 def test_nothing_builds_on_a_change_of_its_own_or_a_later_wave() -> None:
@@ -155,7 +156,7 @@ def test_records_that_name_each_other_in_a_ring_wait_for_nobody() -> None:
     built = Dependencies(changes, NESTED)
     for one in changes:
         assert built.generation(one.change_id) == 0
-        assert built.verdict(one.change_id, {}) == "go"
+        assert verdict_on(one.change_id, built, {}) == "go"
 
 
 async def test_a_record_goes_out_behind_the_one_that_it_builds_on_and_not_without_it() -> None:

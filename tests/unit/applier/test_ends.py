@@ -57,6 +57,9 @@ def fact(counts: NineCounts, **by_code: int) -> ApplyFinished:
         (NineCounts(planned=3, applied=2, stale_skipped=1), None, S.PARTIAL),
         (NineCounts(planned=3, applied=2, quarantined=1), None, S.PARTIAL),
         (ALL_REFUSED, None, S.FAILED),
+        (NineCounts(planned=3, applied=2, deferred=1), None, S.PARTIAL),
+        (NineCounts(planned=3, noop_already=2, deferred=1), None, S.PARTIAL),
+        (NineCounts(planned=3, failed=2, deferred=1), None, S.FAILED),
         (HALF, ASKED_TO_END, S.PARTIAL),
         (DONE, ASKED_TO_END, S.PARTIAL),
         (NONE, ASKED_TO_END, S.CANCELLED),
@@ -81,6 +84,16 @@ def test_run_that_ended_short_without_a_stop_names_its_first_code() -> None:
         "APL_REFUSED_RECORD",
         "not every change was applied: 3 quarantined",
     )
+
+
+def test_run_that_did_all_that_was_approved_is_amber_and_names_no_failure() -> None:
+    part = NineCounts(planned=5, applied=2, noop_already=1, deferred=2)
+    ended = state_in(finished(run_state(S.VERIFYING), fact(part), None, at=AT))
+    assert (ended.status, ended.failure, ended.counts) == (S.PARTIAL, None, part)
+    short = part.model_copy(update={"applied": 1, "failed": 1})
+    told = state_in(finished(run_state(S.VERIFYING), fact(short, APL_INTERNAL=1), None, at=AT)).failure
+    assert told is not None
+    assert "2 deferred, 1 failed" in told.text
 
 
 @pytest.mark.parametrize(("counts", "expected"), [(HALF, S.PARTIAL), (DONE, S.PARTIAL), (NONE, S.CANCELLED)])

@@ -16,6 +16,7 @@ from services.applier.examination import (
     examine_approvals,
     examine_pages,
     examine_plan,
+    examine_subset,
     genuine_pages,
 )
 from services.differ.pages import cut
@@ -26,6 +27,7 @@ from shared.events.envelope import body_of, headers_of
 from shared.hashing.canonical import sha256_hex
 from shared.plan.change import Change, ChangeClass, FieldChange
 from shared.plan.document import Plan, PlanPage, in_order, leaves_of, plan_digest_of
+from shared.plan.subset import subset_index
 from shared.policy.approval import SignedApproval
 from shared.policy.figures import GuardFigures
 from shared.policy.guard import Level, guard
@@ -46,6 +48,7 @@ from tests.unit.plan.plan_builder import (
     header,
     plan,
     run_state,
+    signed_part,
     summary,
 )
 
@@ -381,3 +384,58 @@ def test_expired_plan_is_stale() -> None:
 @pytest.mark.parametrize("serial", [0, 6, 8])
 def test_plan_is_stale_once_another_was_applied_to_the_target(serial: int) -> None:
     assert "another plan" in refused(lambda: examine_age(PLAN, target_serial=serial, now=NOW), "APL_STALE").message
+
+
+# --- a part of the plan ---------------------------------------------------------------------------------------------
+
+WHOLE = subset_index(PLAN.header, ALL)
+OUT = tuple(sorted((CHANGES[0].change_id, CHANGES[3].change_id)))
+PART = signed_part(OUT, WHOLE)
+NO_PART: dict[str, Any] = {"subset": "ALL", "left_out_root": None}
+
+
+def in_part(deferred: tuple[str, ...], signed: dict[str, Any] = PART) -> RunState:
+    return run_state(RunStatus.APPROVED, of=PLAN, approvals=(approval(PLAN, **signed),), deferred=deferred)
+
+
+def test_part_that_was_signed_passes() -> None:
+    examine_subset(in_part(OUT), PLAN, ALL)
+    examine_subset(run_state(RunStatus.APPROVED, of=PLAN, approvals=(approval(PLAN),)), PLAN, ALL)
+
+
+@pytest.mark.parametrize(
+    "deferred",
+    [(), OUT[:1], OUT[1:], (*OUT, CHANGES[1].change_id), (OUT[0], CHANGES[1].change_id), (*OUT, OUT[0]), ("0" * 64,)],
+)
+def test_altered_list_of_what_is_left_out_is_refused(deferred: tuple[str, ...]) -> None:
+    refused(lambda: examine_subset(in_part(deferred), PLAN, ALL), "APL_PLAN_ALTERED")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_part_of_which_one_signed_root_is_of_other_changes_is_refused(which: int) -> None:
+    """The root over what stays comes from the differ; who signed it named the ids that it does not hold."""
+    other = signed_part(OUT[:1], WHOLE)
+    mixed = ({**PART, "subset": other["subset"]}, {**PART, "left_out_root": other["left_out_root"]})[which]
+    for deferred in (OUT, OUT[:1]):
+        refused(lambda deferred=deferred: examine_subset(in_part(deferred, mixed), PLAN, ALL), "APL_PLAN_ALTERED")  # type: ignore[misc]  # a default argument of a lambda
+
+
+def test_list_beside_an_approval_of_the_whole_plan_is_refused() -> None:
+    refused(lambda: examine_subset(in_part(OUT, NO_PART), PLAN, ALL), "APL_PLAN_ALTERED")
+    unsigned = run_state(RunStatus.APPROVED, of=PLAN, deferred=OUT)
+    refused(lambda: examine_subset(unsigned, PLAN, ALL), "APL_PLAN_ALTERED")
+
+
+def test_approvals_of_two_different_parts_are_refused() -> None:
+    deletes = [change(n, ChangeClass.DELETE) for n in (1, 2, 3)]
+    of = plan(deletes, policy=DELETES)
+    out = deletes[0].change_id
+    part = signed_part([out], subset_index(of.header, deletes))
+    for parts in ((part, NO_PART), (NO_PART, part), (part, {**part, "subset": "sha256:" + "0" * 64})):
+        signed = tuple(approval(of, who, **signed) for who, signed in zip(("anna", "abel"), parts, strict=True))
+        state = run_state(RunStatus.APPROVED, of=of, approvals=signed, deferred=(out,))
+        refused(lambda: examine_approvals(state, of, identities=IDENTITIES, now=NOW), "APV_WRONG_DIGEST")  # noqa: B023  # called at once
+    same = tuple(approval(of, who, **part) for who in ("anna", "abel"))
+    state = run_state(RunStatus.APPROVED, of=of, approvals=same, deferred=(out,))
+    examine_approvals(state, of, identities=IDENTITIES, now=NOW)
+    examine_subset(state, of, deletes)

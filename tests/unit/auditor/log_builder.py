@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
-from services.auditor.checkpoint import Checkpoint, sign_checkpoint, verifier_key_of
-from services.auditor.entries import OUTCOME_COUNTS, RUN_SEALED, AuditEntry
+from shared.audit.checkpoint import Checkpoint, sign_checkpoint, verifier_key_of
+from shared.audit.entries import OUTCOME_COUNTS, RUN_SEALED, AuditEntry
 from shared.hashing.canonical import sha256_hex
 from shared.hashing.merkle import root_of
 from shared.hashing.signing import load_private_key

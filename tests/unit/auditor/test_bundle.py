@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auditor.bundle import InclusionBundle, prove_inclusion, verify_bundle
-from services.auditor.checkpoint import Checkpoint, CheckpointError, sign_checkpoint
+from shared.audit.bundle import InclusionBundle, prove_inclusion, verify_bundle
+from shared.audit.checkpoint import Checkpoint, CheckpointError, sign_checkpoint
 from shared.hashing.merkle import root_of
 from tests.unit.auditor.log_builder import ORIGIN, OTHER_PRIVATE, VERIFIER_KEY, Log
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auditor.checkpoint import (
+from shared.audit.checkpoint import (
     Checkpoint,
     CheckpointError,
     CheckpointForged,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.auditor.entries import OUTCOME_COUNTS, AuditEntry, sum_fault
+from shared.audit.entries import OUTCOME_COUNTS, AuditEntry, sum_fault
 from tests.unit.auditor.log_builder import entry_at, sealed_at
 
 # Written once by the first release; a change here would break every proof ever handed out.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.auditor.masking import masked, view_of
+from services.auditor.masking import CohortNames, alike_of, masked, record_of, view_of
 from shared.plan.change import Cause, Change, ChangeClass, FieldChange, Write
 
 PERSONAL = {"staff": frozenset({"last_name"})}
@@ -18,7 +18,7 @@ def change(*, key: str = "1001", entity: str = "staff") -> Change:
     return Change(
         change_id="c1", target="hst", entity=entity, key=key, target_id=None, change_class=ChangeClass.UPDATE,
         verb="update", fields=fields, precondition=None, write=Write(method="PUT", path="/x", body=None),
-        commitment_key="00", wave=1,
+        commitment_key="00" * 32, wave=1,
     )  # fmt: skip
 
 
@@ -42,3 +42,62 @@ def test_an_entity_that_the_plan_does_not_describe_is_masked_whole() -> None:
 @pytest.mark.parametrize(("key", "text"), [("1001", "1001"), ("Example", "E…(7)"), ("e@x.org", "e…(7)")])
 def test_a_key_that_is_personal_is_masked_too(key: str, text: str) -> None:
     assert view_of(change(key=key), PERSONAL).key == text
+
+
+def moved(kind: ChangeClass, before: str | None, after: str | None, *, role: str | None = "TEACHER") -> Change:
+    """A change of the fields that the guard's cohorts are made of."""
+    fields = (
+        FieldChange(name="location", before=before, after=after, cause=Cause.SOURCE_CHANGE),
+        FieldChange(name="role", before=role, after=role, cause=Cause.SOURCE_CHANGE),
+    )
+    return change().model_copy(update={"change_class": kind, "fields": fields})
+
+
+COHORTS = CohortNames(("location=TL-010, role=TEACHER", "location=-, role=TEACHER", "location=A, b=c, role=TEACHER"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "cohort"),
+    [
+        (ChangeClass.UPDATE, "TL-010", "TL-020", "location=TL-010, role=TEACHER"),
+        (ChangeClass.CREATE, None, "TL-010", "location=TL-010, role=TEACHER"),
+        (ChangeClass.CREATE, None, None, "location=-, role=TEACHER"),
+        (ChangeClass.UPDATE, "A, b=c", "TL-010", "location=A, b=c, role=TEACHER"),
+        (ChangeClass.UPDATE, "TL-999", "TL-010", None),  # the guard has no such cohort
+    ],
+)
+def test_a_change_is_in_the_cohort_where_the_guard_counted_it(
+    kind: ChangeClass, before: str | None, after: str | None, cohort: str | None
+) -> None:
+    assert COHORTS.of(moved(kind, before, after), ()) == cohort
+
+
+def test_a_cohort_is_not_told_where_the_change_does_not_show_it_or_it_is_personal() -> None:
+    whole = moved(ChangeClass.UPDATE, "TL-010", "TL-020")
+    assert COHORTS.of(whole.model_copy(update={"fields": whole.fields[:1]}), ()) is None
+    assert COHORTS.of(whole, {"role"}) is None
+    assert CohortNames(()).of(whole, ()) is None
+
+
+def test_changes_are_alike_that_do_the_same_whatever_they_do_to_personal_fields() -> None:
+    one = change()
+    renamed = one.fields[0].model_copy(update={"after": "Other"})
+    elsewhere = one.fields[1].model_copy(update={"after": 13})
+    assert alike_of(one.model_copy(update={"fields": (renamed, one.fields[1])}), {"last_name"}) == alike_of(
+        one, {"last_name"}
+    )
+    for other in (
+        one.model_copy(update={"fields": (one.fields[0], elsewhere)}),
+        one.model_copy(update={"change_class": ChangeClass.NULL_OUT}),
+        one.model_copy(update={"entity": "students"}),
+        one.model_copy(update={"fields": one.fields[:1]}),
+    ):
+        assert alike_of(other, {"last_name"}) != alike_of(one, {"last_name"})
+    # Of an entity that the plan does not describe every field is personal, so no value enters the digest.
+    assert alike_of(one.model_copy(update={"fields": (one.fields[0], elsewhere)}), None) == alike_of(one, None)
+
+
+def test_a_record_is_known_again_by_its_own_key_alone() -> None:
+    assert record_of("1001", "11" * 32) == record_of("1001", "11" * 32)
+    assert record_of("1001", "11" * 32) != record_of("1001", "22" * 32)
+    assert record_of("1001", "11" * 32) != record_of("1002", "11" * 32)

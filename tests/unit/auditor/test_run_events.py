@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.auditor.lookups import StoredEvent
 from services.auditor.merging import Arrived
 from services.auditor.recording import Projected, project, record
-from services.auditor.run_events import REASON_CHARACTERS_MAX, decisions_in, refusals_in
+from shared.audit.run_events import REASON_CHARACTERS_MAX, decisions_in, refusals_in
+from shared.audit.stored import StoredEvent
 from shared.events import facts
 from shared.events.documents import FailureNote
 from shared.events.envelope import body_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.auditor.sealing import LedgerCounts, counts_so_far, final_counts, mismatch, phase_seconds, seal
+from services.auditor.sealing import mismatch, seal
+from shared.audit.figures import LedgerCounts, counts_so_far, final_counts, phase_seconds
 from shared.run.counts import NineCounts
 from shared.run.state import PhaseTime, PlanSummary, RunState
 from shared.run.states import RunStatus

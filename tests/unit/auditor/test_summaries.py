@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from services.auditor.entries import AuditEntry, sum_fault
 from services.auditor.merging import Arrived
 from services.auditor.recording import canonical_body, record
 from services.auditor.summaries import SUMMARISED, actor_of, summarise
+from shared.audit.entries import AuditEntry, sum_fault
 from shared.events import facts
 from shared.events.envelope import body_of
 from shared.events.model import Event
@@ -40,6 +40,7 @@ ALLOWED = {
     "entity",
     "expired_at",
     "expires_at",
+    "fields",
     "id",
     "mode",
     "nonce",
@@ -55,6 +56,8 @@ ALLOWED = {
     "started_at",
     "status",
     "stream",
+    "subject",
+    "subset",
     "target",
     "valid_from",
     "valid_until",

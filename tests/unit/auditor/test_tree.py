@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auditor.tree import (
+from shared.audit.tree import (
     EMPTY,
     Frontier,
     append,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import services.auditor.verify as verify_module
-from services.auditor.checkpoint import Checkpoint, CheckpointError, sign_checkpoint
-from services.auditor.verify import FAILURES_MAX, AuditLine, FailureKind, VerificationReport, verify_log
+import shared.audit.verify as verify_module
+from shared.audit.checkpoint import Checkpoint, CheckpointError, sign_checkpoint
+from shared.audit.verify import FAILURES_MAX, AuditLine, FailureKind, VerificationReport, verify_log
 from shared.hashing.merkle import EMPTY_ROOT, root_of
 from tests.unit.auditor.log_builder import ORIGIN, OTHER_PRIVATE, VERIFIER_KEY, Log, entry_at, note_of, sealed_at
 

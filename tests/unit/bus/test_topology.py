@@ -13,6 +13,7 @@ from shared.bus.topology import (
     FILE_STORE_BYTES_MAX,
     HOUSE_USERS,
     MESSAGE_BYTES_MAX,
+    NOTES,
     REQUESTS,
     ROLES,
     SERVICE_NAMES,
@@ -39,9 +40,17 @@ def test_reserved_space_fits_one_server() -> None:
 
 def test_every_subject_a_service_writes_has_exactly_one_stream() -> None:
     for service in SERVICES:
-        for pattern in service.publishes:
+        for pattern in (each for each in service.publishes if each not in NOTES):
             homes = [stream.name for stream in STREAMS if any(matches(own, pattern) for own in stream.subjects)]
             assert len(homes) == 1, pattern
+
+
+def test_a_note_is_kept_by_no_stream_and_heard_by_who_may() -> None:
+    for note in NOTES:
+        with pytest.raises(ValueError, match="no stream of the table stores"):
+            stream_of(note)
+        assert [row.name for row in SERVICES if note in row.publishes] == [note.partition(".")[2]]
+        assert [row.name for row in SERVICES if note in row.hears]
 
 
 def test_streams_do_not_share_subjects() -> None:
@@ -85,7 +94,8 @@ def test_only_the_applier_writes_the_ledger_and_the_auditor_moves_no_run() -> No
     assert writers("snap.r1.source.0") == {"extractor"}
     for service in SERVICE_NAMES:
         assert writers(f"audit.{service}.x") == {service}
-        assert writers(f"dlq.{service}.CORE") == {service}
+        takes_messages = any(consumer.service == service for consumer in CONSUMERS)
+        assert writers(f"dlq.{service}.CORE") == ({service} if takes_messages else set())
 
 
 def test_no_service_may_touch_administration_or_anothers_inbox() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from cli import client as client_module
-from cli.client import PersonClient
-from cli.profiles import Profile, save_profile
+from shared.asking import client as client_module
+from shared.asking.client import PersonClient
+from shared.asking.profiles import Profile, save_profile
 from shared.events import commands, queries
 from shared.events.documents import FailureNote
 from shared.events.model import Document
@@ -20,6 +20,7 @@ from shared.events.model import Document
 COMMANDS: dict[str, type[Document]] = {
     "aether.run.request": commands.RequestRun,
     **{f"aether.run.{verb}": commands.NameRun for verb in ("cancel", "pause", "resume", "retry")},
+    **{f"aether.run.{verb}": commands.DecideRun for verb in ("approve", "reject")},
     "aether.guard.declare": commands.DeclareDelta,
     "aether.guard.withdraw": commands.WithdrawDelta,
 }

@@ -12,12 +12,12 @@ import pytest
 
 from cli import audit_log
 from cli.audit_log import checkpoints_beside, export, verify, verify_files
-from cli.client import PersonClient
 from cli.main import exit_code
 from cli.problem import CommandFailed
-from services.auditor.checkpoint import Checkpoint, sign_checkpoint, verifier_key_of
-from services.auditor.entries import AuditEntry
-from services.auditor.tree import EMPTY, append, root
+from shared.asking.client import PersonClient
+from shared.audit.checkpoint import Checkpoint, sign_checkpoint, verifier_key_of
+from shared.audit.entries import AuditEntry
+from shared.audit.tree import EMPTY, append, root
 from shared.events.queries import CheckpointsAnswer, EntriesAnswer
 from shared.hashing.signing import generate
 

@@ -10,10 +10,10 @@ import nats
 import pytest
 from nats.aio.msg import Msg
 
-from cli import client as client_module
-from cli.client import connected
 from cli.problem import CommandFailed, NoAnswer
-from cli.profiles import Profile
+from shared.asking import client as client_module
+from shared.asking.client import connected
+from shared.asking.profiles import Profile
 from shared.bus.embedded import EmbeddedPerson, EmbeddedServer
 from shared.bus.topology import inbox_prefix
 from shared.events.commands import NameRun, Reply, RequestRun

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.decisions import full_digest, signed_decision
 from cli.problem import CommandFailed
+from shared.asking.deciding import full_digest, signed_decision
 from shared.errors import AetherError
 from shared.hashing.signing import generate, private_key_pem, public_key_b64
 from shared.ids import RandomIds

@@ -14,8 +14,8 @@ from cli.embedded_setup import (
     write_demo_connections,
     write_profiles,
 )
-from cli.profiles import load_profile
-from services.auditor.checkpoint import parse_verifier_key, verifier_key_of
+from shared.asking.profiles import load_profile
+from shared.audit.checkpoint import parse_verifier_key, verifier_key_of
 from shared.bus.topology import HOUSE_USERS
 from shared.hashing.signing import generate, load_private_key, public_key_b64, public_key_bytes
 from shared.policy.approval import Identities
@@ -32,7 +32,7 @@ def test_everything_secret_is_for_its_owner_only(tmp_path: Path) -> None:
     prepare(layout, PEOPLE)
     assert _mode(layout.data) == _mode(layout.secrets) == 0o700
     files = list(layout.secrets.iterdir())
-    assert len(files) == 6
+    assert len(files) == 6 + len({"console-session.key"}) + len(PEOPLE)
     assert {_mode(path) for path in files} == {0o600}
 
 

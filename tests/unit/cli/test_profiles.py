@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.problem import CommandFailed
-from cli.profiles import PROFILE_BYTES_MAX, Profile, load_profile, profile_path, save_profile
+from shared.asking.profiles import PROFILE_BYTES_MAX, Profile, load_profile, profile_path, save_profile
 
 PROFILE = Profile(nats_url="nats://127.0.0.1:4222", user="anna", password="file:/run/secrets/anna")
 

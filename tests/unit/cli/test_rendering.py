@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from cli.rendering import changes_table, next_steps, plan_lines, run_lines, runs_table, verification_lines
-from services.auditor.verify import verify_log
+from shared.audit.verify import verify_log
 from shared.events.documents import FailureNote
 from shared.events.queries import DecisionView, RefusalView, SnapshotView
 from shared.policy.guard import Level

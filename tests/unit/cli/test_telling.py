@@ -11,7 +11,6 @@ from typing import cast
 import pytest
 
 from cli import superseding, watching
-from cli.client import PersonClient
 from cli.main import exit_code
 from cli.options import Session, program
 from cli.problem import CommandFailed, NoAnswer
@@ -19,6 +18,7 @@ from cli.superseding import superseded_by, waiting_runs
 from cli.verbs.approvals import check_class, show_counted
 from cli.verbs.runs import finish
 from cli.verbs.steering import show_asked
+from shared.asking.client import PersonClient
 from shared.events.commands import Reply
 from shared.events.documents import FailureNote
 from shared.events.queries import RunAnswer, RunsAnswer, RunsQuery

@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 
 from cli import watching
-from cli.client import PersonClient
 from cli.problem import CommandFailed, NoAnswer
 from cli.watching import follow
+from shared.asking.client import PersonClient
 from shared.events.queries import RunAnswer
 from tests.unit.cli.documents import RUN, run_answer, run_view
 

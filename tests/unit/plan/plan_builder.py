@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +31,7 @@ from shared.plan.document import (
     leaves_of,
     plan_digest_of,
 )
+from shared.plan.subset import SubsetIndex, left_out_root, subset_root
 from shared.policy.approval import (
     SIGNATURE_DOMAIN,
     Approval,
@@ -258,6 +259,11 @@ def approval(of: Plan, approver: str = "anna", **overrides: Any) -> SignedApprov
         expires_at=to_text(NOW + timedelta(hours=4)),
     )
     return signed(plain.model_copy(update=overrides))
+
+
+def signed_part(left_out: Collection[str], index: SubsetIndex) -> dict[str, Any]:
+    """The fields of an approval that leaves these changes out."""
+    return {"subset": subset_root(left_out, index), "left_out_root": left_out_root(left_out)}
 
 
 def signed(one: Approval, *, key_of: str | None = None) -> SignedApproval:

@@ -7,16 +7,27 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from shared.clock import to_text
 from shared.errors import AetherError, NeedsPerson, StopRun
 from shared.plan.change import ChangeClass
 from shared.plan.document import Plan
-from shared.policy.approval import PlanFacts, SignedApproval, approvals_needed, check_approval, expiry_of, risk_of
+from shared.policy.approval import (
+    Approval,
+    PlanFacts,
+    SignedApproval,
+    approvals_needed,
+    check_approval,
+    expiry_of,
+    payload_of,
+    risk_of,
+)
 from shared.policy.guard import Level
 from tests.unit.plan.plan_builder import IDENTITIES, NOW, OTHER_RUN, approval, change, plan, signed
 
 PLAIN = plan([change(1)])
+PART, OTHER_PART = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
 def facts(of: Plan = PLAIN, **overrides: Any) -> PlanFacts:
@@ -55,6 +66,8 @@ FIELDS = [
     "run",
     "plan_digest",
     "verdict_digest",
+    "subset",
+    "left_out_root",
     "decision",
     "is_override",
     "approver",
@@ -68,7 +81,13 @@ FIELDS = [
 @pytest.mark.parametrize("name", FIELDS)
 def test_altered_field_breaks_the_signature(name: str) -> None:
     good = approval(PLAIN)
-    altered: dict[str, Any] = {"decision": "reject", "is_override": True, "approver": "abel"}
+    altered: dict[str, Any] = {
+        "decision": "reject",
+        "is_override": True,
+        "approver": "abel",
+        "subset": PART,
+        "left_out_root": PART,
+    }
     value = altered.get(name, f"{getattr(good.approval, name)}x")
     found = refusal(good.model_copy(update={"approval": good.approval.model_copy(update={name: value})}))
     assert isinstance(found, StopRun)
@@ -76,7 +95,7 @@ def test_altered_field_breaks_the_signature(name: str) -> None:
 
 
 def test_every_field_of_an_approval_is_signed() -> None:
-    assert {*FIELDS, "subset"} == set(type(approval(PLAIN).approval).model_fields)  # subset has one value only
+    assert set(FIELDS) == set(type(approval(PLAIN).approval).model_fields)
 
 
 def test_altered_byte_of_the_signature_is_refused() -> None:
@@ -117,6 +136,44 @@ def test_run_that_nobody_requested_cannot_be_approved() -> None:
 
 def test_one_person_does_not_count_twice() -> None:
     assert refusal(approval(PLAIN, nonce="another"), earlier=["anna"]).code == "APV_TWICE"
+
+
+def of_part(subset: str) -> dict[str, Any]:
+    return {"subset": subset, "left_out_root": None if subset == "ALL" else PART}
+
+
+def test_two_people_approve_the_same_part_or_it_does_not_count() -> None:
+    for first in ("ALL", PART):
+        of = facts(subset=first)
+        check(approval(PLAIN, "abel", **of_part(first)), of, earlier=["anna"])
+        for other in {"ALL", PART, OTHER_PART} - {first}:
+            found = refusal(approval(PLAIN, "abel", **of_part(other)), of, earlier=["anna"])
+            assert (found.code, "anna approved" in found.message) == ("APV_WRONG_DIGEST", True)
+    check(approval(PLAIN, "abel", decision="reject"), facts(subset=PART), earlier=["anna"])
+
+
+def test_plan_is_rejected_as_a_whole() -> None:
+    assert refusal(approval(PLAIN, decision="reject", **of_part(PART))).code == "APV_MALFORMED"
+
+
+@pytest.mark.parametrize(("subset", "left_out"), [("ALL", PART), (PART, None)])
+def test_approval_of_a_part_names_what_it_leaves_out_and_no_other_does(subset: str, left_out: str | None) -> None:
+    plain = {**approval(PLAIN).approval.model_dump(), "subset": subset, "left_out_root": left_out}
+    with pytest.raises(ValidationError, match="left_out_root"):
+        Approval.model_validate(plain)
+    Approval.model_validate({**plain, "subset": PART, "left_out_root": PART})
+
+
+def test_approval_of_the_whole_is_signed_over_the_bytes_that_it_always_had() -> None:
+    """An approval that was stored before there were parts must still verify."""
+    assert b"left_out" not in payload_of(approval(PLAIN).approval)
+    assert b'"subset":"ALL"' in payload_of(approval(PLAIN).approval)
+
+
+@pytest.mark.parametrize("subset", ["", "all", "sha256:", "sha256:" + "A" * 64, "a" * 64, PART + "0", PART + "\n"])
+def test_what_is_neither_all_nor_a_root_is_no_approval(subset: str) -> None:
+    with pytest.raises(ValidationError, match="subset"):
+        Approval.model_validate({**approval(PLAIN).approval.model_dump(), "left_out_root": PART, "subset": subset})
 
 
 def test_expired_plan_cannot_be_approved() -> None:

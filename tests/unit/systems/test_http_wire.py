@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from deploy.documents.interface_language import render_markdown
 from shared.errors import StopRun
 from shared.http.shape import WrongShape
 from shared.ports.wire import Value, WireWrite
 from systems.http.description import HttpInterface
 from systems.http.fields import HttpField
-from systems.http.interface_document import render_markdown
 from systems.http.places import collision, picked, place_of, put
 from systems.http.wire import HttpWire, page_of, record_of, write_at
 

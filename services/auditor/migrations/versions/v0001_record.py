@@ -1,6 +1,6 @@
 """The record and its projections, and the triggers that keep the record append-only.
 
-The tables are spelled out and not taken from `services.auditor.tables`: a released version stays as it was.
+The tables are spelled out and not taken from `shared.audit.tables`: a released version stays as it was.
 """
 
 from __future__ import annotations

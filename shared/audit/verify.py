@@ -15,15 +15,15 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.auditor.checkpoint import (
+from shared.audit.checkpoint import (
     Checkpoint,
     CheckpointError,
     CheckpointForged,
     parse_and_verify_checkpoint,
     parse_verifier_key,
 )
-from services.auditor.entries import RUN_SEALED, AuditEntry, sum_fault
-from services.auditor.tree import EMPTY, append, root
+from shared.audit.entries import RUN_SEALED, AuditEntry, sum_fault
+from shared.audit.tree import EMPTY, append, root
 from shared.hashing.merkle import leaf_hash
 
 AuditLine = AuditEntry | str | bytes

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.auditor.tree import SIZE_MAX
+from shared.audit.tree import SIZE_MAX
 from shared.hashing.merkle import HASH_BYTES
 from shared.hashing.signing import KEY_BYTES, SIGNATURE_BYTES, public_key_bytes, sign_raw, verify_raw
 

@@ -5,42 +5,19 @@ It changes nothing, and any number of auditors may read while one writes. Every 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.auditor import tables
-from services.auditor.sealing import LedgerCounts
-from services.auditor.store import StreamProgress, stored_root
+from shared.audit import tables
+from shared.audit.figures import LedgerCounts
+from shared.audit.stored import PlanReview, StoredEvent, StoredRun
+from shared.audit.stored_tree import StreamProgress, stored_root
 from shared.events.queries import DeadLetterView
 from shared.run.retries import is_tried_again
 from shared.run.states import TERMINAL
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRun:
-    """One run as it is projected."""
-
-    run: str
-    requested_at: str
-    state: str
-    """Its `RunState`, JSON."""
-    sealed: str | None
-    """Its `RunSealed`, JSON."""
-    sealed_entry: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One event of a run that answers show."""
-
-    type: str
-    body: str
-    entry: str
-    """Canonical JSON of its audit entry."""
 
 
 class Lookups:
@@ -49,18 +26,55 @@ class Lookups:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def runs(self, *, connector: str | None, limit: int) -> list[StoredRun]:
-        """The newest runs first."""
+    @property
+    def engine(self) -> AsyncEngine:
+        """The database."""
+        return self._engine
+
+    async def runs(
+        self,
+        *,
+        connector: str | None = None,
+        status: Collection[str] = (),
+        mode: str | None = None,
+        text: str | None = None,
+        before: tuple[str, str] | None = None,
+        limit: int,
+    ) -> list[StoredRun]:
+        """The newest runs first; `before` is the moment of request and the id of the last run seen."""
         run = tables.run.c
         query = _run_columns().order_by(run.requested_at.desc(), run.run.desc()).limit(limit)
         if connector is not None:
             query = query.where(run.connector == connector)
+        if status:
+            query = query.where(run.status.in_(sorted(status)))
+        if mode is not None:
+            query = query.where(run.mode == mode)
+        if text:
+            wanted = text.lower()
+            places = (run.run, run.connector, func.coalesce(run.requester, ""))
+            query = query.where(or_(*(func.lower(place).contains(wanted, autoescape=True) for place in places)))
+        if before is not None:
+            at, name = before
+            query = query.where(or_(run.requested_at < at, and_(run.requested_at == at, run.run < name)))
         return [StoredRun(*row) for row in await self._rows(query)]
 
     async def run(self, name: str) -> StoredRun | None:
         """One run, None when there is none of this id."""
         rows = await self._rows(_run_columns().where(tables.run.c.run == name))
         return StoredRun(*rows[0]) if rows else None
+
+    async def review(self, run: str) -> PlanReview | None:
+        """What the header of a run's plan says; None while it is not in the database."""
+        rows = await self._rows(select(tables.plan_review.c.body).where(tables.plan_review.c.run == run))
+        return PlanReview.model_validate_json(rows[0][0]) if rows else None
+
+    async def unlisted(self, *, limit: int) -> list[StoredRun]:
+        """Runs with a plan that is not in the database yet, newest first."""
+        run, review = tables.run.c, tables.plan_review.c
+        query = _run_columns().where(run.plan_digest.is_not(None), ~exists().where(review.run == run.run))
+        query = query.order_by(run.requested_at.desc(), run.run.desc())
+        return [StoredRun(*row) for row in await self._rows(query.limit(limit))]
 
     async def unsealed(self, *, limit: int) -> list[StoredRun]:
         """Runs that have ended and are not sealed, oldest first."""
@@ -69,11 +83,17 @@ class Lookups:
         query = _run_columns().where(run.status.in_(ended), run.sealed.is_(None))
         return [StoredRun(*row) for row in await self._rows(query.order_by(run.requested_at).limit(limit))]
 
-    async def run_events(self, run: str, *, limit: int) -> list[StoredEvent]:
-        """The events of a run that answers show, newest first."""
+    async def run_events(
+        self, run: str, *, limit: int, types: Collection[str] = (), without: Collection[str] = ()
+    ) -> list[StoredEvent]:
+        """The events of a run that answers show, newest first; of some types, or without some, if these are named."""
         column, entry = tables.run_event.c, tables.entry.c
         query = select(column.type, column.body, entry.body).where(column.run == run)
         query = query.join_from(tables.run_event, tables.entry, entry.entry_index == column.entry_index)
+        if types:
+            query = query.where(column.type.in_(sorted(types)))
+        if without:
+            query = query.where(column.type.not_in(sorted(without)))
         query = query.order_by(column.entry_index.desc())
         return [StoredEvent(*row) for row in await self._rows(query.limit(limit))]
 

@@ -10,14 +10,14 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.auditor.checkpoint import (
+from shared.audit.checkpoint import (
     NOTE_BYTES_MAX,
     CheckpointError,
     parse_and_verify_checkpoint,
     parse_verifier_key,
 )
-from services.auditor.entries import AuditEntry
-from services.auditor.tree import NodeLookup, inclusion_proof_at
+from shared.audit.entries import AuditEntry
+from shared.audit.tree import NodeLookup, inclusion_proof_at
 from shared.hashing.canonical import INTEGER_MAX
 from shared.hashing.merkle import PROOF_HASHES_MAX, verify_inclusion
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from services.auditor.entries import AuditEntry
-from services.auditor.lookups import StoredEvent
+from shared.audit.entries import AuditEntry
+from shared.audit.stored import StoredEvent
 from shared.events import facts, queries
 from shared.events.documents import FailureNote
 
@@ -63,13 +63,16 @@ def refusals_in(events: Iterable[StoredEvent]) -> tuple[queries.RefusalView, ...
 def _decision(stored: StoredEvent) -> queries.DecisionView | None:
     match stored.type:
         case facts.PlanDecided.event_type:
-            approval = facts.PlanDecided.model_validate_json(stored.body).signed.approval
+            decided = facts.PlanDecided.model_validate_json(stored.body)
+            approval = decided.signed.approval
             return queries.DecisionView(
                 decision=approval.decision,
                 person=approval.approver,
                 at=_at(stored),
                 is_override=approval.is_override,
                 reason=approval.reason[:REASON_CHARACTERS_MAX],
+                subset=approval.subset if approval.decision == "approve" else None,
+                left_out=decided.left_out,
             )
         case facts.RunCancelled.event_type:
             return _asked("cancel", facts.RunCancelled.model_validate_json(stored.body), stored)
