@@ -20,7 +20,7 @@ HALVES: Final = {
     "rules and faults": (
         "unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation", "faults",
     ),
-    "buses and houses": ("integration", "e2e"),
+    "buses and houses": ("integration", "e2e", "console"),
 }  # fmt: skip
 WITHOUT_TESTS: Final = ("soak", "support")
 NOTHING_COLLECTED: Final = 5

@@ -1,0 +1,89 @@
+"""The inbox: what needs a person now, the most urgent first; and how fresh each connector is where nothing does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Final
+
+import structlog
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+
+from services.console.pages.answers import errors
+from services.console.pages.inbox_view import (
+    InboxPage,
+    counts_of,
+    for_visitor,
+    freshness,
+    health_items,
+    inbox_page,
+    stamp_of_items,
+)
+from services.console.pages.runs_reading import recent_views, record_needs
+from services.console.rendering import page
+from services.console.streaming import SEEN_CHARS_MAX, live_answer
+from services.console.visiting import SignedIn, Visitor, console_of
+from shared.asking.problem import CommandFailed
+from shared.events.queries import HealthAnswer
+
+if TYPE_CHECKING:
+    from services.console.site import Console
+
+router = APIRouter()
+api = APIRouter(prefix="/api/v1", tags=["inbox"])
+
+HEALTH_SECONDS_MAX: Final = 1.5
+"""How long the page waits for the health of the house; without it the list says so."""
+
+log = structlog.get_logger(__name__)
+
+
+@router.get("/")
+async def show(request: Request, visitor: SignedIn) -> HTMLResponse:
+    """The page."""
+    return page(request, "inbox.html", visitor=visitor, model=await _inbox(console_of(request), visitor))
+
+
+@router.get("/live/inbox")
+async def watch(
+    request: Request, _: SignedIn, changed: Annotated[str, Query(max_length=SEEN_CHARS_MAX)] = ""
+) -> StreamingResponse:
+    """That the list has changed, and how many of each kind there are; `changed` is the stamp that the page has."""
+    return live_answer(request, "inbox", seen={"changed": changed})
+
+
+@api.get("/inbox", responses=errors())
+async def inbox_as_json(request: Request, visitor: SignedIn) -> InboxPage:
+    """What needs a person, as this visitor meets it."""
+    return await _inbox(console_of(request), visitor)
+
+
+async def _inbox(console: Console, visitor: Visitor) -> InboxPage:
+    views = await recent_views(console.records.lookups)
+    recorded = await record_needs(console.records.lookups, views, now=console.clock.now())
+    items = (*recorded, *health_items(await _health(console, visitor)))
+    fresh = freshness(views, console.definitions.names())
+    return inbox_page(for_visitor(items, visitor), fresh=fresh, stamp=stamp_of_items(recorded))
+
+
+async def _health(console: Console, visitor: Visitor) -> HealthAnswer | None:
+    """How the house is, asked as the visitor; None when nobody answers in time."""
+    try:
+        async with asyncio.timeout(HEALTH_SECONDS_MAX), console.acting.as_person(visitor) as person:
+            return await person.health()
+    except (CommandFailed, TimeoutError) as error:
+        log.warning("inbox_without_health", error=type(error).__name__)
+        return None
+
+
+def live(console: Console) -> None:
+    """Register what live inboxes are sent: the same for everybody."""
+
+    async def render(_: str) -> Mapping[str, str]:
+        lookups = console.records.lookups
+        items = await record_needs(lookups, await recent_views(lookups), now=console.clock.now())
+        counts = console.templates.render("_inbox_told.html", counts=counts_of(items))
+        return {"told": counts, "changed": stamp_of_items(items)}
+
+    console.live.renders("inbox", render)
