@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import re
 import sqlite3
 import statistics
@@ -50,9 +49,8 @@ SLOW_SECONDS: Final = 1.5
 SLOW_WRITES: Final = 10_000
 PROBE_SECONDS: Final = 0.1
 """Between two whole pages that are asked for meanwhile."""
-SPREAD_SECONDS: Final = 0.8
-"""Over which a page's own loads are spread, as `services.console.pages.run` tells browsers."""
-AFTER_SECONDS: Final = 2.0
+DELAY: Final = re.compile(r"sse:state delay:(\d+)ms")
+AFTER_SECONDS: Final = 4.0
 """How long is still looked after the run has ended."""
 CONCLUDED: Final = re.compile(r"([\d,]+) of [\d,]+ changes concluded")
 SHOWN_STATUS: Final = re.compile(r'class="run-head" data-announce="[^:"]+: ([a-z -]+)"')
@@ -96,14 +94,16 @@ class Browsers:
             cookie = self._cookies[place % len(self._cookies)]
             async with self._http.get(f"{self._url}/runs/{self._run}", headers={"cookie": cookie}) as answer:
                 text = await answer.text()
-            spread = random.Random(place).uniform(0, SPREAD_SECONDS)
+            delay = DELAY.search(text)  # only an operator's page has it
+            spread = int(delay[1]) / 1000 if delay is not None else 0.0
 
             def heard(data: bytes, place: int = place, cookie: str = cookie, spread: float = spread) -> None:
                 if b"event: state\n" in data:
                     self._load_soon(place, cookie, spread)
 
-            has_acts = "sse:state" in text  # an operator's
-            self.pages.append(await open_page(self._url, stream_of(text), cookie, on_bytes=heard if has_acts else None))
+            self.pages.append(
+                await open_page(self._url, stream_of(text), cookie, on_bytes=heard if delay is not None else None)
+            )
         await asyncio.wait_for(asyncio.gather(*(page.begun.wait() for page in self.pages)), WAIT_SECONDS_MAX)
 
     def _load_soon(self, place: int, cookie: str, spread: float) -> None:

@@ -1,7 +1,8 @@
 """What it costs to show the plan review of a large plan: whole pages and API answers, as the console makes them.
 
-`python -m bench.plan_review [--changes 50000] [--rounds 40]` fills an auditor's database as `bench.console_plan` does
-and asks the console in this process, without sockets. Prints the median and the 95th of 100 in milliseconds.
+`python -m bench.plan_review [--changes 50000] [--rounds 40] [--postgres]` fills an auditor's database as
+`bench.console_plan` does and asks the console in this process, without sockets. Prints the median and the 95th of 100
+in milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import statistics
 import tempfile
@@ -25,6 +27,7 @@ from shared.audit import tables
 from shared.run.state import PlanSummary, RunState
 from shared.run.states import RunStatus
 from tests.console.harness import console_under_test
+from tests.support.postgres import start_postgres
 
 MOMENT: Final = "2026-11-22T07:55:00.000Z"
 CLASSES: Final = {"update": 35_000, "create": 10_000, "suspend": 2_500, "role_change": 2_500}
@@ -44,10 +47,10 @@ def waiting_run(changes: int) -> RunState:
     )  # fmt: skip
 
 
-async def measure(folder: Path, *, changes: int, rounds: int, seed: int) -> dict[str, list[float]]:
-    """Milliseconds of each request, by what was asked."""
+async def measure(folder: Path, url: str, *, changes: int, rounds: int, seed: int) -> dict[str, list[float]]:
+    """Milliseconds of each request, by what was asked; the record is that at `url`, which is empty still."""
     (folder / "identities.json").write_text(json.dumps({"people": {"anna": {"roles": ["approver"]}}}))
-    store = Store.open(f"sqlite+aiosqlite:///{folder / 'auditor.db'}")
+    store = Store.open(url)
     await store.migrate()
     await store.take_over(1)
     await fill(store, changes, seed)
@@ -74,7 +77,7 @@ async def measure(folder: Path, *, changes: int, rounds: int, seed: int) -> dict
         "api: any page of changes": lambda: f"/api/v1{page}/changes?offset={rng.randrange(changes)}",
         "api: groups by class": lambda: f"/api/v1{page}/groups?by=class",
     }
-    console = console_under_test(folder)
+    console = console_under_test(folder, audit_database_url=url)
     found: dict[str, list[float]] = {}
     async with console.as_person("anna", "approver", stepped_up=True) as browser:
         for name, path in asked.items():
@@ -94,12 +97,20 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seed", type=int, default=20261122)
+    parser.add_argument("--postgres", action="store_true", help="measure PostgreSQL as well")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="aether-review-") as folder:
-        found = asyncio.run(
-            measure(Path(folder), changes=options.changes, rounds=options.rounds, seed=options.seed)
-        )  # fmt: skip
-    print(f"{'milliseconds':<30}{'p50':>10}{'p95':>10}{'first':>10}")
+    asked = {"changes": options.changes, "rounds": options.rounds, "seed": options.seed}
+    with tempfile.TemporaryDirectory(prefix="aether-review-") as name:
+        folder = Path(name)
+        _print("SQLite", asyncio.run(measure(folder, f"sqlite+aiosqlite:///{folder / 'auditor.db'}", **asked)))
+        if options.postgres:
+            with start_postgres(folder) as server:
+                _print("PostgreSQL", asyncio.run(measure(folder, server.create_database("audit"), **asked)))
+    print(f"load of the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+def _print(database: str, found: dict[str, list[float]]) -> None:
+    print(f"{database + ', milliseconds':<30}{'p50':>10}{'p95':>10}{'first':>10}")
     for name, values in found.items():
         high = sorted(values)[max(0, round(len(values) * 0.95) - 1)]
         over = "  over the goal" if high > GOAL_MS else ""

@@ -18,9 +18,10 @@ import structlog
 
 PAUSE_SECONDS_MIN: Final = 0.1
 """Between two renderings of one topic; the first after a while of quiet is made at once."""
-PAUSE_SECONDS_MAX: Final = 2.0
-PAUSE_SHARE: Final = 3.0
-"""A topic rests so many times as long as its rendering took, so that many busy topics leave room for pages and acts."""
+PAUSE_SECONDS_MAX: Final = 0.5
+PAUSE_SHARE: Final = 1.0
+"""A topic rests so many times as long as its rendering took: however many are busy, half of the time is for pages and
+acts."""
 HEARTBEAT_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 2.0
 WATCHERS_MAX: Final = 500
@@ -77,6 +78,7 @@ class _Topic:
     name: str
     watchers: set[_Watcher] = field(default_factory=set)
     shown: dict[str, _Event] = field(default_factory=dict)
+    kept: object = None
     is_stale: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -95,6 +97,16 @@ class LiveHub:
     def renders(self, kind: str, render: Render) -> None:
         """Say what topics `kind` or `kind:…` show."""
         self._renders[kind] = render
+
+    def keep(self, name: str, model: object) -> None:
+        """Have what a topic was rendered from at hand, for as long as somebody watches it."""
+        if (topic := self._topics.get(name)) is not None:
+            topic.kept = model
+
+    def kept(self, name: str) -> object:
+        """What the topic was rendered from last; None where nobody watches it, or nothing was kept."""
+        topic = self._topics.get(name)
+        return None if topic is None else topic.kept
 
     @property
     def watchers(self) -> int:

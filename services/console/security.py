@@ -8,10 +8,13 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_BYTES_MAX: Final = 1_048_576
+LENGTH_DIGITS_MAX: Final = 20
+"""Of the length that a request announces; more digits are too many bytes whatever follows."""
 NONCE_BYTES: Final = 16
 STATIC: Final = "/static/"
 STATIC_CACHE: Final = "public, max-age=86400"
@@ -35,8 +38,11 @@ def policy_of(nonce: str) -> str:
     )
 
 
-class BodyTooLarge(Exception):
-    """More was sent than any form of ours has."""
+class BodyTooLarge(HTTPException):
+    """More was sent than any form of ours has; shown as every other refusal is."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"More than {BODY_BYTES_MAX} bytes were sent; no form of the console needs so much.")
 
 
 class Guarded:
@@ -54,19 +60,20 @@ class Guarded:
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         scope.setdefault("state", {})["nonce"] = nonce
         is_static = scope["path"].startswith(STATIC)
-        has_begun = False
 
         async def guarded_send(message: Message) -> None:
-            nonlocal has_begun
             if message["type"] == "http.response.start":
-                has_begun = True
                 self._add_headers(MutableHeaders(scope=message), nonce=nonce, is_static=is_static)
             await send(message)
 
+        announced = Headers(scope=scope).get("content-length", "0")
         taken = 0
 
         async def bounded_receive() -> Message:
             nonlocal taken
+            # Refused where it is read, so that the refusal is a page or a JSON error like any other.
+            if not announced.isdecimal() or int(announced[:LENGTH_DIGITS_MAX]) > BODY_BYTES_MAX:
+                raise BodyTooLarge
             message = await receive()
             if message["type"] == "http.request":
                 taken += len(message.get("body", b""))
@@ -74,16 +81,7 @@ class Guarded:
                     raise BodyTooLarge
             return message
 
-        try:
-            await self._app(scope, bounded_receive, guarded_send)
-        except BodyTooLarge:
-            if has_begun:
-                raise
-            await guarded_send(
-                {"type": "http.response.start", "status": 413, "headers": [(b"content-type", b"text/plain")]}
-            )
-            text = f"more than {BODY_BYTES_MAX} bytes were sent; no form of the console needs so much\n"
-            await guarded_send({"type": "http.response.body", "body": text.encode()})
+        await self._app(scope, bounded_receive, guarded_send)
 
     def _add_headers(self, headers: MutableHeaders, *, nonce: str, is_static: bool) -> None:
         headers["content-security-policy"] = policy_of(nonce)

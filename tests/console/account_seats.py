@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 
 from services.console.accounts.accounts import Accounts
 from services.console.accounts.opening import open_accounts
+from services.console.rendering import Templates
 from services.console.telling import Telling
 from shared.bus.publishing import PublishFailed
 from shared.clock import SystemClock
@@ -107,6 +109,12 @@ class Seats:
         self.clock.ahead += timedelta(**ahead)
 
 
+@cache
+def _templates() -> Templates:
+    """The pages' templates, compiled once for all tests."""
+    return Templates(time_zone="America/Los_Angeles", clock=SystemClock())
+
+
 def write_people(path: Path, people: dict[str, list[str]]) -> None:
     """The identities file."""
     path.write_text(json.dumps({"people": {user: {"roles": roles} for user, roles in people.items()}}))
@@ -148,7 +156,10 @@ async def seats_over(
     identities = folder / "identities.json"
     write_people(identities, people or PEOPLE)
     patch.setenv("TEST_SESSION_KEY", KEY)
+    (folder / "nothing").mkdir(exist_ok=True)
     chosen = {
+        "connectors": folder / "nothing",  # accounts need neither, and reading them takes long
+        "systems": folder / "nothing",
         "database_url": f"sqlite+aiosqlite:///{folder / 'console.db'}",
         "identities": identities,
         "session_key": "env:TEST_SESSION_KEY",
@@ -163,6 +174,7 @@ async def seats_over(
         made.told.append(fact)
 
     made.console.telling = Telling(publish)
+    made.console.templates = _templates()
     clock = TurnedClock()
     made.console.clock = clock
     opened = await open_accounts(made.console.settings, telling=made.console.telling, clock=clock, ids=RandomIds())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx
 from fastapi.routing import APIRoute
@@ -27,8 +29,6 @@ from shared.events.queries import (
 from tests.console import local_tables
 from tests.console.altering import run_in
 from tests.console.harness import CSRF, ConsoleUnderTest, StubAccounts, console_under_test
-
-Asked = Literal["page", "api"]
 
 ROLES: Final = ("viewer", "operator", "approver", "steward", "auditor", "admin")
 EVERYBODY: Final = frozenset(ROLES)
@@ -215,7 +215,7 @@ def names_in_code() -> Iterator[str]:
         for router in (module.router, getattr(module, "api", None)):
             for route in router.routes if router is not None else ():
                 assert isinstance(route, APIRoute), route
-                for method in sorted(route.methods - {"HEAD"}):
+                for method in sorted((route.methods or set()) - {"HEAD"}):
                     yield f"{method} {route.path}"
 
 
@@ -227,9 +227,6 @@ def routes(record: Path) -> list[Route]:
 
 def filled_from(record: Path) -> dict[str, str]:
     """Values for the parameters of addresses that the played house has."""
-    import json  # noqa: PLC0415
-    import sqlite3  # noqa: PLC0415
-
     run = run_in(record, "awaiting_approval")
     with sqlite3.connect(record) as database:
         (change,) = database.execute("SELECT change_id FROM plan_change WHERE run = ?", (run,)).fetchone()
@@ -312,7 +309,9 @@ async def whole_console(data: Path, folder: Path, *, audit_database: Path | None
         "check_connection": lambda name: ConnectionAnswer(
             connection=name, system="titanhst", environment="staging", tier="read", findings=()
         ),
-        "quarantine": lambda asked: QuarantineAnswer(run=asked.run, total=1, by_code={"NRM_BAD_FORMAT": 1}, items=(ITEM,)),
+        "quarantine": lambda asked: QuarantineAnswer(
+            run=asked.run, total=1, by_code={"NRM_BAD_FORMAT": 1}, items=(ITEM,)
+        ),
     }  # fmt: skip
     console.live.end()  # streams end after what they begin with: there is no socket here to close
     return made
@@ -336,7 +335,8 @@ ITEM: Final = QuarantineItem(
 def _revealed(asked: RevealChange) -> RevealedChange:
     field = RevealedField(name="first_name", before="Marigold", after="Oak", is_personal=True)
     return RevealedChange(
-        run=asked.run, change_id=asked.change_id, entity="contacts", change_class="update", key="000019", fields=(field,)
+        run=asked.run, change_id=asked.change_id, entity="contacts", change_class="update", key="000019",
+        fields=(field,),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from shared.events.commands import FailureNote
+from shared.events.documents import FailureNote
 from shared.events.queries import (
     ConnectionAnswer,
     DeadLetterView,
@@ -32,7 +32,7 @@ HOSTILE: Final[Mapping[str, str]] = {
     "template": "{{7*7}}{% raw %}${7*7}#{7*7}<%= 7*7 %>{{config}}",
     "style": "</style></title></textarea><style>*{display:none}</style><!-- ]]> url(javascript:1)",
     "direction": "\u202eexe.txt\u202c\u200b\u200d\u2066x\u2069\ufeff\u0301",
-    "long": "<b>Ü</b> " * 600,
+    "long": "<b>Ü</b> " * 560,
     "controls": "nul\x00bel\x07esc\x1b[31m\x7f\x85\u2028</p>\r\nset-cookie: a=b",
     "address": "javascript:alert(1)//?a=b&c=<b>#\"'",
 }
@@ -80,10 +80,10 @@ def poison(record: Path, text: str) -> None:
 
 def _poison_documents(database: sqlite3.Connection, table: str, key: str, column: str, text: str) -> None:
     names = ("run", "position") if key == "rowid_of" else (key,)
-    rows = database.execute(f"SELECT {', '.join(names)}, {column} FROM {table}").fetchall()  # noqa: S608 - own names
+    rows = database.execute(f"SELECT {', '.join(names)}, {column} FROM {table}").fetchall()
     where = " AND ".join(f"{name} = ?" for name in names)
     database.executemany(
-        f"UPDATE {table} SET {column} = ? WHERE {where}",  # noqa: S608 - own names
+        f"UPDATE {table} SET {column} = ? WHERE {where}",
         [(json.dumps(_poisoned(json.loads(row[-1]), text)), *row[:-1]) for row in rows],
     )
 
@@ -121,6 +121,9 @@ def answer_with(made: ConsoleUnderTest, text: str) -> None:
             run=asked.run, change_id=asked.change_id, entity=text, change_class="update", key=text, fields=(field,)
         )  # fmt: skip
 
+    def checked(connection: str) -> ConnectionAnswer:
+        return ConnectionAnswer(connection=connection, system=text, environment=text, tier=text, findings=(found,))
+
     made.acting.answers |= {
         "health": lambda _: HealthAnswer(
             entries=3, checkpoints=1, lag={"CORE": 2}, dead_letters=(dead,), dead_letters_total=1, quarantined=(shut,)
@@ -128,8 +131,6 @@ def answer_with(made: ConsoleUnderTest, text: str) -> None:
         "quarantine": lambda asked: QuarantineAnswer(
             run=asked.run, total=1, by_code={"NRM_BAD_FORMAT": 1}, items=(item,)
         ),
-        "check_connection": lambda name: ConnectionAnswer(
-            connection=name, system=text, environment=text, tier=text, findings=(found,)
-        ),
+        "check_connection": checked,
         "reveal_change": revealed,
     }

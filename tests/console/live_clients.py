@@ -110,6 +110,8 @@ async def open_page(
 ) -> LivePage:  # fmt: skip
     """Ask the console at `url` for the stream at `path`; `cookie` is the whole header."""
     place = urlsplit(url)
+    assert place.hostname is not None
+    assert place.port is not None
     _, page = await asyncio.get_running_loop().create_connection(
         lambda: LivePage(place.netloc, path, cookie, on_bytes), place.hostname, place.port
     )

@@ -8,6 +8,8 @@ from typing import Final
 
 from playwright.async_api import Page
 
+LOOKED_UP: Final = "C006180"
+"""One of the people who get another name at the end of the play."""
 Act = Callable[[Page], Awaitable[None]]
 
 
@@ -27,7 +29,7 @@ class Place:
 
 
 async def _person_looked_up(page: Page) -> None:
-    await page.locator("main input[type='text'], main input[type='search']").first.fill("000019")
+    await page.locator("main input[type='text'], main input[type='search']").first.fill(LOOKED_UP)
     await page.locator("main form button").first.click()
     await page.wait_for_load_state("load")
 

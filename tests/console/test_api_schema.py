@@ -12,6 +12,7 @@ import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -19,9 +20,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from services.console.visiting import COOKIE
 from tests.console.every_route import ROLES, close, whole_console
 from tests.console.harness import CSRF, ORIGIN, ConsoleUnderTest
-from services.console.visiting import COOKIE
 
 EXAMPLES = 8
 CHECKS = [
@@ -52,6 +53,7 @@ def test_answers_are_as_the_description_says(house_data: Path, tmp_path: Path, r
     asked = 0
     try:
         for result in schema.get_all_operations():
+            assert isinstance(result, Ok), result
             operation = result.ok()
 
             @seed(20261122)

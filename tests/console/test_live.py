@@ -291,3 +291,20 @@ async def test_only_an_operators_page_asks_for_its_acts_and_gets_these_alone(
         acts = (await browser.get(f"/runs/{run}", headers=part)).text
     assert "sse:state" not in page
     assert "formaction" not in acts
+
+
+async def test_the_acts_are_those_of_the_state_that_the_page_was_sent(
+    applying: tuple[ConsoleUnderTest, str, Path],
+) -> None:
+    under_test, run, record = applying
+    part = {"hx-request": "true", "hx-target": "acts"}
+    async with (
+        under_test.as_person("olga", "operator") as browser,
+        _watching(under_test.console.live, f"run:{run}") as stream,
+    ):
+        before = await _next(stream, "state")
+        alter(record, run, status="paused")
+        under_test.console.live.hear([run])
+        assert await _next(stream, "state") != before
+        assert f'formaction="/runs/{run}/resume"' in (await browser.get(f"/runs/{run}", headers=part)).text
+    assert under_test.console.live.kept(f"run:{run}") is None

@@ -1,4 +1,4 @@
-"""What holds on every route: proof of the page that an act comes from, guarding headers, no foreign part in any page."""
+"""What holds on every route: proof of the page that an act comes from, guarding headers, nothing foreign in a page."""
 
 from __future__ import annotations
 

@@ -265,9 +265,14 @@ async def test_form_of_another_browser_signs_nobody_in(seats: Seats) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "https://evil.test"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}],
+    [
+        {"origin": "https://evil.test"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 async def test_act_from_another_site_is_refused_even_with_the_token(seats: Seats, headers: dict[str, str]) -> None:
     """ASVS 3.5.1."""
     async with seats.browser() as olga:

@@ -20,31 +20,31 @@ from shared.secrets import resolve
 
 async def open_accounts(settings: ConsoleSettings, *, telling: Telling, clock: Clock, ids: Ids) -> Accounts:
     """The accounts, with the tables at their newest version; `NeedsPerson` when a file or secret cannot be read."""
+    people = People(settings.identities)
+    sealing = Sealing(str(resolve(settings.session_key)))
+    path = settings.first_accounts if settings.local_accounts else None
+    first = {} if path is None else _first_accounts(path)
     store = AccountStore.open(settings.database_url)
-    await store.migrate()
     accounts = Accounts(
-        settings=settings,
-        store=store,
-        people=People(settings.identities),
-        sealing=Sealing(str(resolve(settings.session_key))),
-        telling=telling,
-        clock=clock,
-        ids=ids,
+        settings=settings, store=store, people=people, sealing=sealing, telling=telling, clock=clock, ids=ids
     )
-    await tell_changed_roles(accounts.people, store, telling)
-    if settings.first_accounts is not None and settings.local_accounts:
-        for user, reference in _first_accounts(settings.first_accounts).items():
-            if accounts.people.roles_of(user) is not None and await store.account(user) is None:
+    try:
+        await store.migrate()
+        await tell_changed_roles(people, store, telling)
+        for user, reference in first.items():
+            if people.roles_of(user) is not None and await store.account(user) is None:
                 password = str(resolve(reference)).strip()
-                await accounts.put_first_password(
-                    user, password, actor=None, must_change=settings.change_first_passwords
-                )
+                must_change = settings.change_first_passwords
+                await accounts.put_first_password(user, password, actor=None, must_change=must_change)
+    except BaseException:
+        await accounts.close()
+        raise
     return accounts
 
 
 def _first_accounts(path: Path) -> dict[str, str]:
     try:
-        document = json.loads(path.read_bytes())
+        document: object = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise NeedsPerson("SRC_CONFIG", f"{path}: first accounts cannot be read: {type(error).__name__}") from None
     if not isinstance(document, dict) or not all(isinstance(each, str) for each in document.values()):

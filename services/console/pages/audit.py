@@ -18,6 +18,7 @@ from services.console.live import Rendered
 from services.console.log.exporting import ENTRIES_MAX, exported
 from services.console.log.proof import EntryProof, told
 from services.console.log.verifying import Verification
+from services.console.pages.answers import errors
 from services.console.pages.audit_view import (
     EntriesPage,
     LogHealth,
@@ -229,37 +230,37 @@ def live(console: Console) -> None:
     console.live.renders(TOPIC, render)
 
 
-@api.get("/audit/entries")
+@api.get("/audit/entries", responses=errors(422))
 async def entries_as_json(request: Request, visitor: SignedIn, wanted: Asked, before: Before = None) -> EntriesPage:
     """Entries of the audit log, newest first; `goes_on` is the `before` of the next part."""
     return await _found(console_of(request), wanted, before)
 
 
-@api.get("/audit/entries/{index}")
+@api.get("/audit/entries/{index}", responses=errors(404, 422))
 async def entry_as_json(request: Request, visitor: SignedIn, index: Index) -> AuditEntry:
     """One entry, whole."""
     return await _entry(console_of(request), index)
 
 
-@api.get("/audit/entries/{index}/proof")
+@api.get("/audit/entries/{index}/proof", responses=errors(404, 409, 422))
 async def proof_as_json(request: Request, visitor: SignedIn, index: Index) -> InclusionBundle:
     """The proof of one entry, checked, as a bundle that verifies anywhere; that it was taken is recorded."""
     return await _taken_along(console_of(request), visitor, index)
 
 
-@api.get("/audit/health")
+@api.get("/audit/health", responses=errors(403, 409))
 async def health_as_json(request: Request, visitor: SignedIn) -> LogHealth:
     """How the log stands, with its lag behind the bus."""
     return await _asked_health(console_of(request), visitor)
 
 
-@api.get("/audit/verification")
+@api.get("/audit/verification", responses=errors())
 async def verification_as_json(request: Request, visitor: SignedIn) -> Verification:
     """How far the verification is, or what it came to."""
     return console_of(request).verifying.now
 
 
-@api.post("/audit/verify", status_code=202)
+@api.post("/audit/verify", status_code=202, responses=errors(403, 409))
 async def verify_as_json(request: Request, visitor: AuditReader) -> Verification:
     """Begin to verify the whole log; one that runs goes on. Ask /audit/verification for how far it is."""
     console = console_of(request)

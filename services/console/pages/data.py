@@ -13,6 +13,7 @@ from pydantic import StringConstraints
 
 from services.console.local.origins import is_personal_key
 from services.console.local.reading import OFFSET_MAX, ROW_ID, LocalData, TableMissing
+from services.console.pages.answers import errors
 from services.console.pages.data_view import (
     DataOverview,
     DataPage,
@@ -104,13 +105,13 @@ async def reveal(
     return page(request, "data_record.html", visitor=visitor, shown=shown, who=visitor.user, reason=reason)
 
 
-@api.get("/data")
+@api.get("/data", responses=errors(403))
 async def overview_as_json(request: Request, visitor: Revealer) -> DataOverview:
     """All local tables."""
     return await _overview(console_of(request))
 
 
-@api.get("/data/{table}")
+@api.get("/data/{table}", responses=errors(403, 404, 422))
 async def table_as_json(
     request: Request,
     visitor: Revealer,
@@ -123,7 +124,7 @@ async def table_as_json(
     return await _page(console_of(request), table, offset=offset, column=column, value=value)
 
 
-@api.get("/data/{table}/{row_id}")
+@api.get("/data/{table}/{row_id}", responses=errors(403, 404, 422))
 async def record_as_json(request: Request, visitor: Revealer, table: TableName, row_id: RowId) -> DataRecord:
     """One row with the provenance of each value; personal values are masked."""
     return await _record(console_of(request), table, row_id, visitor=visitor)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.console.local.reading import ROW_ID, TableMissing
+from services.console.pages.answers import errors
 from services.console.pages.person_view import LocalRow, PersonAnswer, Told, key_problem, told_of
 from services.console.rendering import page
 from services.console.visiting import Revealer, Visitor, console_of
@@ -60,7 +61,7 @@ async def result(request: Request, visitor: Revealer, key: Annotated[str, Form(m
     return page(request, "person.html", visitor=visitor, answer=answer, problem=None, key=key)
 
 
-@api.post("/person")
+@api.post("/person", responses=errors(403, 422))
 async def as_json(request: Request, visitor: Revealer, question: PersonQuestion) -> PersonAnswer:
     """Why, or why not, across systems."""
     if (problem := key_problem(question.key)) is not None:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.console.charts import Part, compared_bar, stacked_bar
-from services.console.live import Stamped
+from services.console.live import Rendered, Stamped
 from services.console.pages.answers import errors
 from services.console.pages.run_view import ActName, PhaseLine, RunPage, acts_of
 from services.console.pages.runs_reading import run_page_of, run_view_of
@@ -34,8 +34,9 @@ REASON_CHARS_MIN: Final = 3
 REASON_CHARS_MAX: Final = 500
 NEW_SECONDS: Final = 120
 """So long after the moment in its id a run that the record does not hold counts as not recorded yet."""
-SPREAD_MS: Final = 800
-"""Pages that show the same run do not all ask for their acts in the same moment."""
+SPREAD_MS_EACH: Final = 8
+SPREAD_MS_MAX: Final = 3_000
+"""Live pages do not all ask for their acts in the same moment: each adds as much as one answer takes."""
 ACTS_ID: Final = "acts"
 """Of the part of the page that differs from person to person, and so is asked for and not sent."""
 _DONE: Final[Mapping[ActName, str]] = {
@@ -61,10 +62,12 @@ class ActRequest(BaseModel):
 async def show(request: Request, visitor: SignedIn, run: str) -> HTMLResponse:
     """The page; its acts alone where these ask for themselves, because the run has moved on."""
     console = console_of(request)
-    spread = zlib.crc32(f"{visitor.session}{request.state.nonce}".encode()) % SPREAD_MS
+    spread = _place_in(min(SPREAD_MS_EACH * (console.live.watchers + 1), SPREAD_MS_MAX), request.state.nonce)
     context: dict[str, Any] = {"spread": spread, "may_act": visitor.has("operator")}
     if request.headers.get("hx-target") == ACTS_ID:
-        view = await run_view_of(console.records.lookups, _checked(run))
+        # What all open pages were just sent is read once for all of them.
+        kept = console.live.kept(f"run:{_checked(run)}")
+        view = kept.run if isinstance(kept, RunPage) else await run_view_of(console.records.lookups, run)
         if view is not None:
             return page(request, "_run_acts.html", visitor=visitor, **context, **_acts_shown(view, console.clock.now()))
     model = await run_page_of(console.records.lookups, _checked(run), clock=console.clock)
@@ -170,16 +173,17 @@ async def ask(console: Console, visitor: Visitor, name: ActName, run: str, reaso
 def live(console: Console) -> None:
     """Register what live pages of a run are sent."""
 
-    async def render(run: str) -> Mapping[str, str]:
+    async def render(run: str) -> Rendered:
         model = await run_page_of(console.records.lookups, run, clock=console.clock)
         if model is None:
             return {}
+        console.live.keep(f"run:{run}", model)
         context = shown(model)
-        pieces = {
+        pieces: dict[str, str | Stamped] = {
             name: console.templates.render(f"_run_{name}.html", **context) for name in ("head", "counts", "phases")
         }
         facts = Stamped(model.facts_stamp, console.templates.render("_run_facts.html", **context))
-        return {**pieces, "facts": facts, "state": model.acts_stamp}
+        return pieces | {"facts": facts, "state": model.acts_stamp}
 
     console.live.renders("run", render)
 
@@ -228,6 +232,11 @@ def _reason(text: str) -> str:
             "say in a sentence why, it is kept in the audit log.",
         )
     return reason
+
+
+def _place_in(spread_ms: int, nonce: str) -> int:
+    """A place for one page among all, in milliseconds."""
+    return zlib.crc32(nonce.encode()) % spread_ms
 
 
 def _is_new(run: str, now: datetime) -> bool:
