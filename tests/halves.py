@@ -1,8 +1,9 @@
 """`python -m tests.halves [arguments of pytest]`: the whole suite as two processes side by side, for two cores.
 
-One half computes (rules, simulators, conformance) and breaks things, the other runs buses and whole houses; they take
-about as long. Each writes to a file of its own that is printed whole when it has ended, so that nothing is mixed up;
-the worse exit code counts. Every folder of tests stands in one of the halves: a new one that does not is refused.
+One half computes (rules, simulators, conformance) and looks at pages, the other runs buses and whole houses and breaks
+them; they take about as long. Each writes to a file of its own that is printed whole when it has ended, so that nothing
+is mixed up; the worse exit code counts. Every folder of tests stands in one of the halves: a new one that does not is
+refused.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 HALVES: Final = {
-    "rules and faults": (
-        "unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation", "faults",
+    "rules and pages": (
+        "unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation", "console",
     ),
-    "buses and houses": ("integration", "e2e", "console"),
+    "buses, houses and faults": ("integration", "e2e", "faults"),
 }  # fmt: skip
 WITHOUT_TESTS: Final = ("soak", "support")
 NOTHING_COLLECTED: Final = 5

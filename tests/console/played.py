@@ -108,11 +108,18 @@ def _decision(stack: Stack, view: RunView, profile: str, decision: str) -> Decid
     return DecideRun(signed=signed)
 
 
+async def _is_signed(auditor: PersonClient, entries: int, checkpoints: int) -> bool:
+    """Whether the newest checkpoint covers every entry; its second line says how many it covers."""
+    newest = (await auditor.checkpoints(first=max(checkpoints - 1, 0))).checkpoints
+    return bool(newest) and int(newest[-1].splitlines()[1]) >= entries
+
+
 async def _all_recorded(stack: Stack) -> None:
     deadline = time.monotonic() + 30
     async with stack.client("auditor") as auditor:
         while time.monotonic() < deadline:
-            if not any((await auditor.health()).lag.values()):
+            health = await auditor.health()
+            if not any(health.lag.values()) and await _is_signed(auditor, health.entries, health.checkpoints):
                 return
             await asyncio.sleep(0.1)
     raise AssertionError("the record is not up to date after 30 s")

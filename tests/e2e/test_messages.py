@@ -29,6 +29,8 @@ NOT_IN_A_CLEAN_RUN = {
     "aether.audit.mismatch.v1",
     "aether.audit.messages_lost.v1",
     "aether.alarm.raised.v1",
+    "aether.audit.change_revealed.v1",
+    "aether.console.acted.v1",
     "aether.connection.health.v1",
     "aether.connector.declared.v1",
     "aether.run.expired.v1",
