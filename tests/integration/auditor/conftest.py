@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -14,9 +13,6 @@ from tests.support.bus import BusUnderTest, own_bus
 from tests.support.postgres import PostgresServer, start_postgres
 
 __all__ = ["own_bus"]
-
-
-THREADS_SECONDS = 0.05
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +29,6 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await opened.migrate()
     yield opened
     await opened.close()
-    # A question that was broken off leaves its thread at work for a moment, which tells the loop; it must be there.
-    await asyncio.sleep(THREADS_SECONDS)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

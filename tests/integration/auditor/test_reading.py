@@ -89,6 +89,8 @@ def test_a_database_that_nobody_made_is_not_made_by_reading(tmp_path: Path) -> N
         with pytest.raises(DBAPIError):
             await Lookups(engine).size()
         await engine.dispose()
+        # The thread that could not connect tells the loop so a moment later, which must be there.
+        await asyncio.sleep(0.2)
 
     asyncio.run(read())
     assert list(tmp_path.iterdir()) == []
