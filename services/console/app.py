@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from services.console.accounts.opening import open_accounts
 from services.console.acting import Acting
 from services.console.definitions import VENDORS_VARIABLE, Definitions
+from services.console.facts import SERVICE, storing_over
 from services.console.live import LiveHub
 from services.console.records import Records
 from services.console.rendering import Templates
@@ -23,16 +24,11 @@ from services.console.settings import ConsoleSettings
 from services.console.site import Console, site
 from services.console.telling import Telling
 from shared.bus.connect import client_of
-from shared.bus.publishing import publish_one
 from shared.bus.topology import AUDIT_NOTE
 from shared.bus.wiring import Service, connected, run_service
 from shared.errors import AetherError
-from shared.events.facts import ConsoleActed
 from shared.events.queries import AuditNote
-from shared.run.moves import Message
 
-SERVICE: Final = "console"
-ACTED: Final = "audit.console.acted"
 CONNECTIONS_MAX: Final = 2_000
 KEEP_ALIVE_SECONDS: Final = 30
 START_SECONDS_MAX: Final = 20.0
@@ -118,7 +114,7 @@ async def _not_ready(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
 
 
 async def _console(service: Service, settings: ConsoleSettings, records: Records, url: str) -> Console:
-    telling = Telling(_Facts(service).publish)
+    telling = Telling(storing_over(service))
     named = os.environ.get(VENDORS_VARIABLE)
     definitions = Definitions(
         connectors=settings.connectors,
@@ -151,19 +147,6 @@ def _environment_of(definitions: Definitions) -> str:
         return ""
     found = {connections.named(name).environment for name in connections.names()}
     return "production" if "production" in found else ", ".join(sorted(found))
-
-
-class _Facts:
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    async def publish(self, *, actor: str | None, what: str, subject: str | None, detail: Mapping[str, str]) -> None:
-        """Store one fact of the console on the bus."""
-        event = ConsoleActed.model_validate({"actor": actor, "what": what, "subject": subject, "detail": dict(detail)})
-        message = Message(
-            subject=ACTED, event=event, message_id=f"console-{self._service.ids.token(26)}", about=SERVICE
-        )
-        await publish_one(self._service.js, self._service.committer.outgoing(message))
 
 
 def main() -> None:

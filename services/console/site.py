@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
 import structlog
@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from services.console.accounts.accounts import Accounts
 from services.console.accounts.oidc import Provider
 from services.console.acting import Acting
 from services.console.definitions import Definitions
@@ -52,20 +53,12 @@ STATIC: Final = Path(__file__).parent / "static"
 log = structlog.get_logger(__name__)
 
 
-class Accounts(Protocol):
-    """What pages need of accounts; `services.console.accounts` has them."""
-
-    async def visitor_of(self, cookie: str) -> Visitor | None:
-        """Whose session the cookie is of, None when it has ended; counts as use of it."""
-
-
 @dataclass
 class Console:
     """What every page stands on."""
 
     settings: ConsoleSettings
-    accounts: Any
-    """`Accounts`, and what the pages about accounts need besides."""
+    accounts: Accounts
     acting: Acting
     records: Records
     definitions: Definitions

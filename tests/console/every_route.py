@@ -299,7 +299,7 @@ async def whole_console(data: Path, folder: Path, *, audit_database: Path | None
         local_table_prefix="aether_",
     )
     console = made.console
-    console.accounts = SpelledAccounts(
+    console.accounts = SpelledAccounts(  # type: ignore[assignment]  # asks the real ones
         await open_accounts(console.settings, telling=console.telling, clock=console.clock, ids=console.ids)
     )
     made.told.clear()

@@ -158,7 +158,7 @@ def console_under_test(data: Path, *, audit_database: Path | None = None, **sett
     records = Records.open(chosen.audit_database_url)
     console = Console(
         settings=chosen,
-        accounts=StubAccounts(),
+        accounts=StubAccounts(),  # type: ignore[arg-type]  # says who is signed in, and no more
         acting=acting,  # type: ignore[arg-type]  # a recorder in its place
         records=records,
         definitions=Definitions(connectors=chosen.connectors, systems=chosen.systems, connections=chosen.connections),

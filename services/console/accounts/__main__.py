@@ -9,35 +9,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping
 
-from services.console.accounts.accounts import ID_CHARACTERS
 from services.console.accounts.opening import open_accounts
-from services.console.app import ACTED, SERVICE
+from services.console.facts import SERVICE, storing_over
 from services.console.settings import ConsoleSettings
 from services.console.telling import Telling
 from shared.asking.problem import CommandFailed
-from shared.bus.publishing import publish_one
 from shared.bus.wiring import connected
 from shared.errors import AetherError
-from shared.events.facts import ConsoleActed
-from shared.run.moves import Message
 
 
 async def reset(user: str) -> str:
     """The new first password of a person of the house."""
     settings = ConsoleSettings()
     service = await connected(SERVICE, settings)
-
-    async def publish(*, actor: str | None, what: str, subject: str | None, detail: Mapping[str, str]) -> None:
-        event = ConsoleActed.model_validate({"actor": actor, "what": what, "subject": subject, "detail": dict(detail)})
-        message = Message(
-            subject=ACTED, event=event, message_id=f"console-{service.ids.token(ID_CHARACTERS)}", about=SERVICE
-        )
-        await publish_one(service.js, service.committer.outgoing(message))
-
     try:
-        accounts = await open_accounts(settings, telling=Telling(publish), clock=service.clock, ids=service.ids)
+        accounts = await open_accounts(
+            settings, telling=Telling(storing_over(service)), clock=service.clock, ids=service.ids
+        )
         try:
             return await accounts.invite(None, user)
         finally:
