@@ -6,6 +6,7 @@ Secrets are references (`env:NAME`, `file:/path`), never values.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +17,8 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AETHER_", extra="ignore", frozen=True)
 
+    environment: Literal["staging", "production"] = "staging"
+    """Which of the district's two houses this is. A connection to production cannot be used in the one of staging."""
     nats_url: str
     """Address of the bus without credentials, e.g. `nats://127.0.0.1:4222`."""
     nats_password: str

@@ -48,6 +48,8 @@ class StreamSpec:
     allow_atomic: bool = False
     allow_msg_ttl: bool = False
     deny_delete: bool = False
+    allow_schedules: bool = False
+    """Messages that the server itself publishes later, as their headers say."""
     is_async_when_single: bool = False
     """Acknowledge before the disk flush when there is one replica: only for what can be read again from its source."""
 
@@ -99,10 +101,10 @@ class Permissions:
 STREAMS: Final[tuple[StreamSpec, ...]] = (
     StreamSpec(
         name="CORE",
-        holds="run states, active connectors, declared deltas, health of connections, commands, events, audit facts",
+        holds="run states, what holds for connectors, health of connections, commands, events, audit facts",
         subjects=(
             *("run.*.state", "connector.*.active", "connector.*.declared", "connection.*.health"),
-            *("cmd.>", "evt.>", "audit.>"),
+            *("connector.*.schedule", "connector.*.promoted", "cmd.>", "evt.>", "audit.>"),
         ),
         max_bytes=3 * GIB,
         duplicate_window_seconds=DAY_SECONDS,
@@ -160,6 +162,16 @@ STREAMS: Final[tuple[StreamSpec, ...]] = (
         is_async_when_single=True,
     ),
     StreamSpec(
+        name="SCHED",
+        holds="schedules, from which the server itself makes ticks when they are due",
+        subjects=("sched.>", "tick.>"),
+        max_bytes=64 * MIB,
+        max_msg_bytes=16_384,
+        duplicate_window_seconds=120,
+        allow_msg_ttl=True,
+        allow_schedules=True,
+    ),
+    StreamSpec(
         name="DLQ",
         holds="dead letters: the message as it came, with the reason",
         subjects=("dlq.>",),
@@ -173,6 +185,7 @@ STREAMS: Final[tuple[StreamSpec, ...]] = (
 CONSUMERS: Final[tuple[ConsumerSpec, ...]] = (
     ConsumerSpec("extractor", "extractor", "CORE", ("cmd.extract.>",)),
     ConsumerSpec("differ", "differ", "CORE", ("cmd.diff.>", "cmd.plan.>")),
+    ConsumerSpec("extractor_ticks", "extractor", "SCHED", ("tick.>",)),
     # One message waits here for every plan that waits for a person.
     ConsumerSpec("differ_expiry", "differ", "CORE", ("cmd.expire.>",), max_ack_pending=1000),
     ConsumerSpec("differ_outcomes", "differ", "CORE", ("evt.applier.apply_finished.>",)),
@@ -199,6 +212,11 @@ REQUESTS: Final[tuple[RequestSpec, ...]] = (
     RequestSpec("aether.guard.history", "differ", ROLES),
     RequestSpec("aether.quarantine.items", "extractor", ROLES),
     RequestSpec("aether.connection.check", "extractor", ("operator", "steward")),
+    RequestSpec("aether.schedule.list", "extractor", ROLES),
+    RequestSpec("aether.schedule.pause", "extractor", ("operator",)),
+    RequestSpec("aether.schedule.resume", "extractor", ("operator",)),
+    RequestSpec("aether.connector.promote", "extractor", ("steward",)),
+    RequestSpec("aether.connector.promotions", "extractor", ROLES),
     RequestSpec("aether.query.>", "auditor", ROLES),
     # Shows personal values of one change; a reason is asked for, and who looked is in the audit log first.
     RequestSpec("aether.reveal.change", "auditor", ("operator", "approver", "steward", "auditor")),
@@ -221,9 +239,9 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (
         "extractor",
         (
             *(_RUN_STATE, "connector.*.active", "cmd.extract.>", "cmd.diff.>", "cmd.plan.>", "snap.>", "budget.>"),
-            *_own("extractor"),
+            *("connector.*.schedule", "connector.*.promoted", "sched.>", *_own("extractor")),
         ),
-        ("CORE", "SNAP", "BUDGET"),
+        ("CORE", "SNAP", "BUDGET", "SCHED"),
     ),
     ServiceSpec(
         "differ",
@@ -247,6 +265,8 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (
     ),
     # The console shows and acts for people by their own commands; of its own it only says who signed in and the like.
     ServiceSpec("console", ("audit.console.>",), (), hears=(AUDIT_NOTE,)),
+    # The monitor tells people and Prometheus what the auditor recorded; of its own it says whom it told.
+    ServiceSpec("monitor", ("audit.monitor.>", "lease.monitor.>"), ("LEASE",), hears=(AUDIT_NOTE,)),
 )
 
 SERVICE_NAMES: Final[tuple[str, ...]] = tuple(service.name for service in SERVICES)
