@@ -20,7 +20,10 @@ class ServiceSettings(BaseSettings):
     environment: Literal["staging", "production"] = "staging"
     """Which of the district's two houses this is. A connection to production cannot be used in the one of staging."""
     nats_url: str
-    """Address of the bus without credentials, e.g. `nats://127.0.0.1:4222`."""
+    """Address of the bus without credentials, e.g. `nats://127.0.0.1:4222`; several are separated by commas. `tls://`
+    encrypts, and then the bus must show a certificate."""
+    nats_ca: Path | None = None
+    """PEM file of the authorities that the bus is believed by; None: those that this machine knows."""
     nats_password: str
     """Reference to the password of the service's own user on the bus."""
     admin_host: str = "127.0.0.1"

@@ -15,7 +15,7 @@ from cli.definitions import (
     policy_problems,
 )
 from cli.options import ConnectorsOption, DataOption, JsonOption, ProfileOption, session_of
-from cli.verbs import releases, shadow
+from cli.verbs import promoting, releases, shadow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("list")(list_connectors)
     group.command("validate")(validate)
     releases.add_to(group)
+    promoting.add_to(group)
     shadow.add_to(group)
     app.add_typer(group, name="connector")
 

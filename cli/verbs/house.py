@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import DataOption, JsonOption, ProfileOption, Session, program, session_of
+from cli.problem import EXIT_USAGE, CommandFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from cli.stack import Stack
+    from shared.bus.topology import Environment
 
 REPLICAS_MAX = 16
 WORDS_OF_STATE = {"ok": "ok", "fault": "FAULT", "unknown": "unknown"}
@@ -46,6 +48,9 @@ def up(
     demo: Annotated[bool, typer.Option("--demo", help="With a sample district and a simulated vendor.")] = False,
     extractors: Annotated[int, typer.Option("--extractors", min=1, max=REPLICAS_MAX)] = 1,
     differs: Annotated[int, typer.Option("--differs", min=1, max=REPLICAS_MAX)] = 1,
+    environment: Annotated[
+        str, typer.Option("--environment", help="staging, which opens no connection to production; or production.")
+    ] = "staging",
     port: Annotated[int, typer.Option("--port", min=-1, max=65535, help="Of the bus; -1 takes a free one.")] = -1,
     console_port: Annotated[
         int, typer.Option("--console-port", min=0, max=65535, help="Of the console; 0 takes 8080, or a free one.")
@@ -65,13 +70,27 @@ def up(
         is_demo=demo,
         extractors=extractors,
         differs=differs,
+        environment=environment_of(environment),
         port=port,
         has_console=True,
+        has_monitor=True,
         console_port=console_port,
         on_notice=lambda text: notices.print(text, markup=False, soft_wrap=True),
     )
     asyncio.run(_stay_up(stack, session))
     return 0
+
+
+def environment_of(text: str) -> Environment:
+    """The environment that an option names."""
+    from shared.bus.topology import ENVIRONMENTS
+
+    for known in ENVIRONMENTS:
+        if text == known:
+            return known
+    raise CommandFailed(
+        f"--environment {text!r} is none", action=f"Write {' or '.join(ENVIRONMENTS)}.", exit_code=EXIT_USAGE
+    )
 
 
 async def _stay_up(stack: Stack, session: Session) -> None:

@@ -36,6 +36,7 @@ async def run() -> None:
         registry=Registry(
             settings.systems,
             vendors_folder=settings.vendors_folder,
+            environment=settings.environment,
             pacers=pacers,
             meters=lambda one: metrics.of(one.name),
         ),

@@ -26,7 +26,6 @@ from services.console.telling import Telling
 from shared.bus.connect import client_of
 from shared.bus.topology import AUDIT_NOTE
 from shared.bus.wiring import Service, connected, run_service
-from shared.errors import AetherError
 from shared.events.queries import AuditNote
 
 CONNECTIONS_MAX: Final = 2_000
@@ -135,18 +134,8 @@ async def _console(service: Service, settings: ConsoleSettings, records: Records
         ids=service.ids,
         origin=url,
         registry=service.metrics,
-        environment=_environment_of(definitions),
+        environment=settings.environment,
     )
-
-
-def _environment_of(definitions: Definitions) -> str:
-    """What every page says of the house: production as soon as one connection is; nothing where that is not known."""
-    try:
-        connections = definitions.connections()
-    except AetherError:
-        return ""
-    found = {connections.named(name).environment for name in connections.names()}
-    return "production" if "production" in found else ", ".join(sorted(found))
 
 
 def main() -> None:

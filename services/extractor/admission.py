@@ -31,6 +31,8 @@ class Admission:
     is_published: bool
     """Whether exactly this definition is a published release."""
     at: str
+    is_promoted: bool = True
+    """Whether the house lets this release be applied; in production it must have been promoted."""
 
 
 def admit(
@@ -65,6 +67,12 @@ def admit(
             "CTR_NOT_PUBLISHED",
             f"connector {definition.name} {definition.version} is not published, so nobody can say later what it was; "
             f"run `aether connector publish {definition.name}`, or ask for mode dry-run",
+        )
+    if request.mode == "apply" and not admission.is_promoted:
+        raise NeedsPerson(
+            "CTR_NOT_PROMOTED",
+            f"connector {definition.name} {definition.version} was not promoted to production; try it in staging, then "
+            f"`aether connector promote {definition.name} {definition.version}`, or ask for mode dry-run",
         )
     # The earlier one too: it may have been approved since, and be at work now.
     still_waiting = [one for one in (present, waiting) if one is not None and not one.has_ended]

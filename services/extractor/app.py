@@ -26,7 +26,11 @@ async def run() -> None:
     pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=TURN_SECONDS_MAX)
     metrics = RequestMetrics(service.metrics)
     systems = Registry(
-        settings.systems, vendors_folder=settings.vendors_folder, pacers=pacers, meters=lambda one: metrics.of(one.name)
+        settings.systems,
+        vendors_folder=settings.vendors_folder,
+        environment=settings.environment,
+        pacers=pacers,
+        meters=lambda one: metrics.of(one.name),
     )
     context = Context(
         js=service.js,
@@ -39,6 +43,7 @@ async def run() -> None:
         spill_folder=settings.spill_folder,
         replay_rows_max=settings.replay_rows_max,
         checkpoints=settings.checkpoint_rule(),
+        environment=settings.environment,
     )
     service.take_questions(
         "aether.quarantine.items",

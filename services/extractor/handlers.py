@@ -29,6 +29,7 @@ from services.extractor.kept import (
 from services.extractor.normalise import Account, Rules
 from services.extractor.one_entity import Systems
 from services.extractor.pipeline import Counts, SideInWork
+from services.extractor.promoting import promote
 from services.extractor.reading import TARGET, SideRead, read_source, read_target
 from services.extractor.snapshot import Place, publish
 from services.extractor.spill import SpillFile
@@ -39,7 +40,14 @@ from shared.clock import Clock, to_text
 from shared.contract.catalog import Connectors
 from shared.contract.loading import Connector
 from shared.errors import NeedsPerson, RecordRefused, StopRun
-from shared.events.commands import DiffPartition, NameRun, ReadSide, RequestRun, diff_partition_subject
+from shared.events.commands import (
+    DiffPartition,
+    NameRun,
+    PromoteConnector,
+    ReadSide,
+    RequestRun,
+    diff_partition_subject,
+)
 from shared.events.documents import FailureNote, PartitionManifest
 from shared.events.facts import DriftFound, KeptRows, SnapshotRead, UnmappedId, apply_started_subject
 from shared.events.stored import Stored
@@ -50,6 +58,7 @@ from shared.records.hashes import HASH_VERSION
 from shared.records.subjects import snapshot_read_subject
 from shared.run.active import active_in, active_subject
 from shared.run.moves import Decision, Message, Move, move_run, run_state_in, state_message
+from shared.run.promoted import promoted_subject, promotions_in
 from shared.run.state import RunState, WorkItem, checked_run, state_subject
 from shared.run.states import RunStatus
 from shared.telemetry.memory import memory_peak_mb
@@ -79,6 +88,8 @@ class Context:
     """Rows of one certified side that are kept for a replay; 0 keeps none."""
     checkpoints: CheckpointRule | None = None
     """How often a reading is made durable, so that it can be taken up; None: never."""
+    environment: str = "staging"
+    """In production only what was promoted is applied."""
     rng: Random = field(default_factory=Random)
     """For the jitter of waits."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -100,6 +111,7 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
         definition=connector.definition,
         release_digest=connector.digest,
         is_published=connector.is_published,
+        is_promoted=await _is_promoted(connector, context),
         at=to_text(now),
     )
     subject = active_subject(connector.definition.name)
@@ -124,6 +136,32 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
         )
 
     return Asked(run=run, move=Move(reads=watched, decide=decide))
+
+
+async def _is_promoted(connector: Connector, context: Context) -> bool:
+    """Whether the house lets this release be applied: in staging every one."""
+    if context.environment != "production":
+        return True
+    promotions = promotions_in(await last(context.js, "CORE", promoted_subject(connector.definition.name)))
+    return promotions is not None and promotions.has(connector.digest)
+
+
+async def on_promote_connector(command: PromoteConnector, actor: Actor, context: Context) -> Asked:
+    """Let a release be applied in production, or refuse it."""
+    release = context.connectors.load(command.connector, version=command.version)
+    subject, at = promoted_subject(release.definition.name), to_text(context.clock.now())
+
+    def decide(read: Mapping[str, Stored | None]) -> Decision:
+        return promote(
+            command,
+            release=release,
+            environment=context.environment,
+            present=promotions_in(read[subject]),
+            actor=actor.name,
+            at=at,
+        )
+
+    return Asked(run=None, move=Move(reads=(subject,), decide=decide))
 
 
 async def on_cancel_run(command: NameRun, actor: Actor, context: Context) -> Asked:
@@ -364,4 +402,5 @@ ROUTES: tuple[Route[Context], ...] = (Route(event=ReadSide, handler=on_read_side
 REQUESTS: tuple[RequestRoute[Context], ...] = (
     RequestRoute(subject="aether.run.request", body=RequestRun, handler=on_request_run),
     RequestRoute(subject="aether.run.cancel", body=NameRun, handler=on_cancel_run),
+    RequestRoute(subject="aether.connector.promote", body=PromoteConnector, handler=on_promote_connector),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from nats.aio.client import Client
@@ -18,10 +19,10 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from pydantic import ValidationError
 
 from shared.asking.problem import CommandFailed, NoAnswer, from_note
-from shared.bus.connect import Refusals
+from shared.bus.connect import Refusals, addresses_of, tls_options
 from shared.bus.topology import REQUESTS, inbox_prefix, matches
 from shared.events import queries
-from shared.events.commands import DecideRun, DeclareDelta, NameRun, Reply, RequestRun, WithdrawDelta
+from shared.events.commands import DecideRun, DeclareDelta, NameRun, PromoteConnector, Reply, RequestRun, WithdrawDelta
 from shared.events.model import Document
 from shared.secrets import SecretReference, resolve
 
@@ -38,6 +39,10 @@ class Entry(Protocol):
     @property
     def nats_url(self) -> str:
         """Addresses of the bus, separated by commas, without credentials."""
+
+    @property
+    def nats_ca(self) -> Path | None:
+        """The authorities that the bus is believed by."""
 
     @property
     def user(self) -> str:
@@ -153,6 +158,10 @@ class PersonClient:
         """Take a declaration back."""
         return await self._command("aether.guard.withdraw", command)
 
+    async def promote(self, command: PromoteConnector) -> Reply:
+        """Let a release be applied in production."""
+        return await self._command("aether.connector.promote", command)
+
     # -- how ---------------------------------------------------------------------------------------------------------
 
     async def _command(self, subject: str, body: Document) -> Reply:
@@ -223,7 +232,11 @@ async def connected(profile: Entry, *, program: str = "cli") -> AsyncIterator[Pe
     """A connection for the time of one verb; `CommandFailed` when the bus cannot be entered."""
     connection = Client()
     person = PersonClient(connection, user=profile.user)
-    servers = [url.strip() for url in profile.nats_url.split(",")]
+    servers = addresses_of(profile.nats_url)
+    try:
+        encryption = tls_options(profile.nats_url, profile.nats_ca)
+    except ValueError as error:
+        raise CommandFailed(str(error), action="Correct nats_url or nats_ca in the profile.") from None
     unreachable: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
@@ -236,6 +249,7 @@ async def connected(profile: Entry, *, program: str = "cli") -> AsyncIterator[Pe
     try:
         entering = connection.connect(
             servers,
+            **encryption,
             user=profile.user,
             password=str(resolve(profile.password)),
             name=f"aether-{program}-{profile.user}",

@@ -25,7 +25,9 @@ class Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     nats_url: str = Field(min_length=1)
-    """Without user and password."""
+    """Without user and password; `tls://` encrypts, several addresses are separated by commas."""
+    nats_ca: Path | None = None
+    """PEM file of the authorities that the bus is believed by; None: those that this machine knows."""
     user: str = Field(min_length=1)
     """The name that the bus asserts."""
     password: SecretReference

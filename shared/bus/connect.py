@@ -9,11 +9,13 @@ that runs on a closed connection does anything but spin.
 import asyncio
 import os
 import re
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -44,9 +46,11 @@ class BusSettings:
     """Where the bus is and as whom to enter it."""
 
     url: str
-    """One address or several, separated by commas, without user and password."""
+    """One address or several, separated by commas, without user and password; `tls://…` is encrypted."""
     user: str
     password: str = field(repr=False)
+    authorities: Path | None = None
+    """Certificates that the bus is believed by, PEM; None: those that this machine knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,37 @@ class NotAdmitted(Exception):
 
 class BusUnreachable(Exception):
     """No bus answered in the time given."""
+
+
+class BusNotTrusted(BusUnreachable):
+    """What answered at every address shows no certificate that we believe, or one that is of another or expired."""
+
+
+def tls_options(url: str, authorities: Path | None) -> dict[str, Any]:
+    """Return the client options for the encryption that the addresses ask for; ValueError says what contradicts.
+
+    The certificate and its name are always checked, and the encryption begins before the first word: no server can
+    talk a client out of it.
+    """
+    addresses = addresses_of(url)
+    encrypted = [address for address in addresses if address.startswith("tls://")]
+    if not encrypted:
+        if authorities is not None:
+            raise ValueError(f"authorities are named ({authorities}), and {url} asks for no encryption; write tls://")
+        return {}
+    if len(encrypted) != len(addresses):
+        raise ValueError(f"{url}: some addresses are encrypted and some are not; write tls:// before all of them")
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+    except (OSError, ssl.SSLError) as error:
+        raise ValueError(f"{authorities}: holds no certificates that can be read ({error})") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return {"tls": context, "tls_handshake_first": True}
+
+
+def addresses_of(url: str) -> list[str]:
+    """Return the single addresses of a setting that may name several."""
+    return [each.strip() for each in url.split(",")]
 
 
 class Refusals:
@@ -158,7 +193,18 @@ def client_of(js: JetStreamContext) -> Client:
 def connection_options(settings: BusSettings, watch: Watch, *, exits_when_closed: bool) -> dict[str, Any]:
     """Return the client options that plain connections and the broker share."""
 
+    addresses = addresses_of(settings.url)
+    not_trusted: list[str] = []
+
     async def on_error(error: Exception) -> None:
+        if isinstance(error, ssl.SSLCertVerificationError) and not watch.has_connected:
+            not_trusted.append(error.verify_message)
+            if len(not_trusted) >= len(addresses):
+                # The client would try the same certificate for ever; a new start of the program reads it again.
+                raise BusNotTrusted(
+                    f"the bus at {settings.url} shows no certificate that {settings.user!r} can believe "
+                    f"({not_trusted[-1]}); check the authorities, the name in the address, and whether it has expired"
+                ) from error
         if _AUTHORIZATION_VIOLATION in str(error).lower() and not watch.has_connected:
             # The client would try the same password for ever; raised from here it ends the attempt to connect.
             raise NotAdmitted(
@@ -188,7 +234,8 @@ def connection_options(settings: BusSettings, watch: Watch, *, exits_when_closed
         log.info("bus_reconnected", user=settings.user)
 
     return {
-        "servers": [url.strip() for url in settings.url.split(",")],
+        "servers": addresses,
+        **tls_options(settings.url, settings.authorities),
         "user": settings.user,
         "password": settings.password,
         "name": settings.user,

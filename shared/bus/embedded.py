@@ -24,7 +24,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from shared.bus.server_config import Cluster, Listen, Person, render_server_config
-from shared.bus.topology import HOUSE_USERS, Role
+from shared.bus.topology import HOUSE_USERS, Environment, Role, house_account
 from shared.children import die_with_parent
 
 START_SECONDS_MAX: Final = 15.0
@@ -63,6 +63,7 @@ class EmbeddedServer:
         people: Sequence[EmbeddedPerson] = (),
         secrets: Mapping[str, str] | None = None,
         *,
+        environment: Environment = "staging",
         port: int = -1,
         monitoring_port: int = -1,
         server_name: str = "aether",
@@ -72,6 +73,7 @@ class EmbeddedServer:
         self._people = tuple(people)
         self._given = dict(secrets or {})
         self._passwords: dict[str, str] = {}
+        self._environment = environment
         self._port = port
         self._monitoring_port = monitoring_port
         self._server_name = server_name
@@ -215,6 +217,7 @@ class EmbeddedServer:
 
     def _spawn(self) -> None:
         self._load_passwords()
+        self._keep_streams()
         ports_dir = self._dir / "ports"
         ports_dir.mkdir(exist_ok=True)
         for old in ports_dir.glob("*.ports"):
@@ -226,6 +229,7 @@ class EmbeddedServer:
                 passwords={user: self._passwords[user] for user in HOUSE_USERS},
                 people=[Person(person.name, person.roles, self._passwords[person.name]) for person in self._people],
                 store_dir=self._dir / "store",
+                environment=self._environment,
                 ports_dir=ports_dir,
                 listen=Listen(port=self._port, monitoring_port=self._monitoring_port),
                 server_name=self._server_name,
@@ -246,6 +250,13 @@ class EmbeddedServer:
                 start_new_session=True,
                 preexec_fn=die_with_parent(),  # noqa: PLW1509 - it calls the kernel once and imports nothing
             )
+
+    def _keep_streams(self) -> None:
+        """Streams of a release whose account had no environment in its name belong to this one."""
+        accounts = self._dir / "store" / "jetstream"
+        former, present = accounts / "HOUSE", accounts / house_account(self._environment)
+        if former.exists() and not present.exists():
+            former.rename(present)
 
     def _healthy(self) -> bool:
         if self._process is None or not self._read_ports():

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from shared.bus.topology import PEOPLE
+from shared.bus.topology import ENVIRONMENTS, people_account
 
 REQUEST_INFO: Final = "Nats-Request-Info"
+_ACCOUNTS: Final = tuple(people_account(environment) for environment in ENVIRONMENTS)
+"""One of them sends requests to this bus; the server knows which."""
 
 
 class NotIdentified(Exception):
@@ -35,6 +37,6 @@ def requester_of(headers: Mapping[str, str] | None) -> Requester:
         account, user = info["acc"], info["user"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotIdentified(f"the header {REQUEST_INFO} cannot be read: {type(error).__name__}") from None
-    if account != PEOPLE or not isinstance(user, str) or not user:
-        raise NotIdentified(f"the request comes from the account {account!r}; only {PEOPLE} may ask")
+    if account not in _ACCOUNTS or not isinstance(user, str) or not user:
+        raise NotIdentified(f"the request comes from the account {account!r}; only {' or '.join(_ACCOUNTS)} may ask")
     return Requester(user)

@@ -12,14 +12,15 @@ from typing import Final
 
 from shared.bus.topology import (
     FILE_STORE_BYTES_MAX,
-    HOUSE,
     HOUSE_USERS,
     MEMORY_STORE_BYTES_MAX,
     MESSAGE_BYTES_MAX,
-    PEOPLE,
     REQUESTS,
+    Environment,
     Permissions,
     Role,
+    house_account,
+    people_account,
     permissions_of_house_user,
     permissions_of_person,
 )
@@ -31,12 +32,15 @@ LAME_DUCK_SECONDS: Final = 30
 """The shortest the server accepts: how long connections take to leave before a planned restart."""
 LAME_DUCK_GRACE_SECONDS: Final = 5
 PASSWORD_CHARACTERS_MIN: Final = 16
+STORE_KEY_CHARACTERS_MIN: Final = 32
+TLS_HANDSHAKE_SECONDS: Final = 5
 
 ROUTE_USER: Final = "route"
 ROUTE_PING_SECONDS: Final = 2
 ROUTE_PINGS_MAX: Final = 2
 """Unanswered pings after which a route is dead. Until then every third read is sent into it and lost."""
 
+_TLS_BOUNDS = f'min_version: "1.3", timeout: {TLS_HANDSHAKE_SECONDS}'
 _URL_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _QUOTABLE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
 
@@ -75,20 +79,38 @@ class Cluster:
     """`host:port` that the others are told in place of the one it listens on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """With what a server proves who it is to clients and to the other servers, and whom it believes; PEM files.
+
+    The certificate serves both ends of a route, so it must be good for servers and for clients.
+    """
+
+    certificate: Path
+    key: Path
+    authorities: Path
+
+
 def render_server_config(
     *,
     passwords: Mapping[str, str],
     people: Sequence[Person],
     store_dir: Path,
+    environment: Environment,
     ports_dir: Path | None = None,
     listen: Listen = Listen(),
     server_name: str = "aether",
     cluster: Cluster | None = None,
+    tls: Tls | None = None,
+    store_key: str | None = None,
 ) -> str:
     """Return the configuration of one server; ValueError names what is missing, too short or not quotable.
 
-    `passwords` has one entry for each user of the services' account, plain or bcrypt. The servers of a cluster have
-    names, ports and folders of their own and everything else alike.
+    `passwords` has one entry for each user of the services' account, plain or bcrypt. The accounts bear the
+    environment's name, so that an address of the one means nothing in the other. The servers of a cluster have names,
+    ports and folders of their own and everything else alike. With `tls` nobody gets in without encryption, neither a
+    client nor another server. With `store_key` the streams are encrypted on the disk under it; it can be another one
+    for each server, and a server that loses it loses its store.
     """
     missing = [user for user in HOUSE_USERS if user not in passwords]
     if missing:
@@ -101,10 +123,11 @@ def render_server_config(
     outside = [
         _user(person.name, person.password, permissions_of_person(person.name, person.roles)) for person in people
     ]
-    exports = [f"{{ service: {_quote(row.subject)}, accounts: [{PEOPLE}] }}" for row in REQUESTS]
+    house_name, people_name = house_account(environment), people_account(environment)
+    exports = [f"{{ service: {_quote(row.subject)}, accounts: [{people_name}] }}" for row in REQUESTS]
     # share: true makes the server itself write who asks into the request, over anything the asker put there.
     imports = [
-        f"{{ service: {{ account: {HOUSE}, subject: {_quote(row.subject)} }}, share: true }}" for row in REQUESTS
+        f"{{ service: {{ account: {house_name}, subject: {_quote(row.subject)} }}, share: true }}" for row in REQUESTS
     ]
     lines = [
         f"server_name: {_quote(server_name)}",
@@ -121,17 +144,19 @@ def render_server_config(
         f"  store_dir: {_quote(str(store_dir))}",
         f"  max_memory_store: {MEMORY_STORE_BYTES_MAX}",
         f"  max_file_store: {FILE_STORE_BYTES_MAX}",
+        *_encryption(store_key),
         "  # An acknowledged message is on the disk; without this it is in a cache for up to two minutes.",
         "  sync_interval: always",
         "}",
-        *([] if cluster is None else _cluster(cluster)),
+        *([] if tls is None else _tls(tls, of_routes=False)),
+        *([] if cluster is None else _cluster(cluster, tls)),
         "accounts {",
-        f"  {HOUSE} {{",
+        f"  {house_name} {{",
         "    jetstream: enabled",
         *_block("users", house),
         *_block("exports", exports),
         "  }",
-        f"  {PEOPLE} {{",
+        f"  {people_name} {{",
         *_block("users", outside),
         *_block("imports", imports),
         "  }",
@@ -142,7 +167,28 @@ def render_server_config(
     return "\n".join(lines) + "\n"
 
 
-def _cluster(cluster: Cluster) -> list[str]:
+def _encryption(key: str | None) -> list[str]:
+    if key is None:
+        return []
+    if len(key) < STORE_KEY_CHARACTERS_MIN:
+        raise ValueError(
+            f"the key of the store has {len(key)} characters, at least {STORE_KEY_CHARACTERS_MIN} are needed"
+        )
+    return ["  cipher: chachapoly", f"  key: {_quote(key)}"]
+
+
+def _tls(tls: Tls, *, of_routes: bool) -> list[str]:
+    shown = [f"cert_file: {_quote(str(tls.certificate))}", f"key_file: {_quote(str(tls.key))}"]
+    if of_routes:  # each end of a route shows a certificate
+        shown += [f"ca_file: {_quote(str(tls.authorities))}", "verify: true"]
+    else:
+        # Encrypted from the first byte: nobody in between can tell a client that this server speaks plainly.
+        shown += ["handshake_first: true"]
+    indent = "  " if of_routes else ""
+    return [f"{indent}tls {{", *(f"{indent}  {row}" for row in (*shown, _TLS_BOUNDS)), f"{indent}}}"]
+
+
+def _cluster(cluster: Cluster, tls: Tls | None) -> list[str]:
     if len(cluster.password) < PASSWORD_CHARACTERS_MIN or not _URL_SAFE.fullmatch(cluster.password):
         raise ValueError(
             f"the password of the cluster needs at least {PASSWORD_CHARACTERS_MIN} letters, digits, - and _: "
@@ -160,6 +206,7 @@ def _cluster(cluster: Cluster) -> list[str]:
         f'  ping_interval: "{ROUTE_PING_SECONDS}s"',
         f"  ping_max: {ROUTE_PINGS_MAX}",
         f"  routes: [{', '.join(routes)}]",
+        *([] if tls is None else _tls(tls, of_routes=True)),
         "}",
     ]
 

@@ -8,10 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-HOUSE: Final = "HOUSE"
-"""The account of the services and of all streams."""
-PEOPLE: Final = "PEOPLE"
-"""The account of people and of programs that act for them; it sees the request subjects and nothing else."""
+Environment = Literal["staging", "production"]
+ENVIRONMENTS: Final[tuple[Environment, ...]] = ("staging", "production")
 PROVISIONER: Final = "provisioner"
 """The only user that may create, change, purge or delete a stream or a consumer."""
 
@@ -168,6 +166,7 @@ STREAMS: Final[tuple[StreamSpec, ...]] = (
         max_bytes=64 * MIB,
         max_msg_bytes=16_384,
         duplicate_window_seconds=120,
+        discard="old",  # the server makes no schedules where new ones may be refused
         allow_msg_ttl=True,
         allow_schedules=True,
     ),
@@ -216,7 +215,6 @@ REQUESTS: Final[tuple[RequestSpec, ...]] = (
     RequestSpec("aether.schedule.pause", "extractor", ("operator",)),
     RequestSpec("aether.schedule.resume", "extractor", ("operator",)),
     RequestSpec("aether.connector.promote", "extractor", ("steward",)),
-    RequestSpec("aether.connector.promotions", "extractor", ROLES),
     RequestSpec("aether.query.>", "auditor", ROLES),
     # Shows personal values of one change; a reason is asked for, and who looked is in the audit log first.
     RequestSpec("aether.reveal.change", "auditor", ("operator", "approver", "steward", "auditor")),
@@ -269,8 +267,21 @@ SERVICES: Final[tuple[ServiceSpec, ...]] = (
     ServiceSpec("monitor", ("audit.monitor.>", "lease.monitor.>"), ("LEASE",), hears=(AUDIT_NOTE,)),
 )
 
+USER_INFO: Final = "$SYS.REQ.USER.INFO"
+"""Where the server tells every user its own account."""
+
 SERVICE_NAMES: Final[tuple[str, ...]] = tuple(service.name for service in SERVICES)
 HOUSE_USERS: Final[tuple[str, ...]] = (*SERVICE_NAMES, PROVISIONER)
+
+
+def house_account(environment: Environment) -> str:
+    """Return the account of the services and of all streams of an environment."""
+    return f"{environment.upper()}_HOUSE"
+
+
+def people_account(environment: Environment) -> str:
+    """Return the account of people and of programs that act for them; it sees the requests and nothing else."""
+    return f"{environment.upper()}_PEOPLE"
 
 
 def stream_spec(name: str) -> StreamSpec:
@@ -327,7 +338,7 @@ def inbox_prefix(user: str) -> str:
 def permissions_of_service(name: str) -> Permissions:
     """Derive the permissions of one service's user from the table; KeyError for an unknown service."""
     service = _SERVICES_BY_NAME[name]
-    publish = list(service.publishes)
+    publish = [USER_INFO, *service.publishes]
     for consumer in (row for row in CONSUMERS if row.service == name):
         publish += [
             f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.name}",

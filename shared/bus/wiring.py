@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from shared.bus.broker import BusBroker, answer, consume
 from shared.bus.commit import Committer
-from shared.bus.connect import BusSettings, BusUnreachable, NotAdmitted
+from shared.bus.connect import BusSettings, BusUnreachable, NotAdmitted, client_of
 from shared.bus.dispatch import ContextT, Dispatcher, RequestRoute, Route
+from shared.bus.environment import require_environment
 from shared.bus.program import run_program
 from shared.clock import Clock, SystemClock
 from shared.errors import AetherError
@@ -128,13 +129,19 @@ async def connected(name: str, settings: ServiceSettings) -> Service:
     metrics, clock = CollectorRegistry(), SystemClock()
     traces = tracer_provider(name, otlp_endpoint=settings.otlp_endpoint)
     broker = BusBroker(
-        BusSettings(url=settings.nats_url, user=name, password=resolve(settings.nats_password)),
+        BusSettings(
+            url=settings.nats_url,
+            user=name,
+            password=resolve(settings.nats_password),
+            authorities=settings.nats_ca,
+        ),
         service=name,
         registry=metrics,
         clock=clock,
         tracer_provider=traces,
     )
     await broker.connect()
+    await require_environment(client_of(broker.jetstream), settings.environment)
     alarms = Counter(
         "aether_alarms", "Alarms raised: forgeries and defects that were refused.", ("code",), registry=metrics
     )

@@ -62,6 +62,18 @@ class WithdrawDelta(Document):
     reason: str = ""
 
 
+class PromoteConnector(Document):
+    """Body of `aether.connector.promote`: a release may be applied in production from now on."""
+
+    connector: str
+    version: str
+    digest: str
+    """Digest of the release that was tried, as `aether connector list` shows it."""
+    reason: str
+    tried_in: str | None = None
+    """The run in the house of staging that the person looked at."""
+
+
 class Reply(Document):
     """Answer to every command of a person: accepted with the run's id and state, or refused with the reason."""
 

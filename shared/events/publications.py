@@ -41,6 +41,8 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.run.state.v1", "run.{run}.state", ("extractor", "differ", "applier")),
     Publication("aether.connector.active.v1", "connector.{connector}.active", ("extractor", "applier")),
     Publication("aether.connector.declared.v1", "connector.{connector}.declared", ("differ",)),
+    Publication("aether.connector.promotions.v1", "connector.{connector}.promoted", ("extractor",)),
+    Publication("aether.connector.promoted.v1", "evt.extractor.connector_promoted.{connector}", ("extractor",)),
     Publication("aether.delta.declared.v1", "evt.differ.delta_declared.{connector}", ("differ",)),
     Publication("aether.delta.withdrawn.v1", "evt.differ.delta_withdrawn.{connector}", ("differ",)),
     Publication("aether.run.requested.v1", "evt.extractor.run_requested.{run}", ("extractor",)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from shared.events import commands, facts
+from shared.events import commands, facts, operating
 from shared.events.model import Event
 from shared.plan.document import Plan, PlanIndexPart, PlanPage
 from shared.run.active import ConnectorActive
 from shared.run.declared import DeclaredDeltas
+from shared.run.promoted import ConnectorPromotions
 from shared.run.state import RunState
 
 EVENTS: dict[str, type[Event]] = {
@@ -15,6 +16,8 @@ EVENTS: dict[str, type[Event]] = {
         RunState,
         ConnectorActive,
         DeclaredDeltas,
+        ConnectorPromotions,
+        operating.ConnectorPromoted,
         Plan,
         PlanPage,
         PlanIndexPart,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import NeedsPerson
-from shared.ports.connections import Connection
+from shared.ports.connections import Connection, Environment
 from shared.ports.discovery import (
     MANIFEST_FILE,
     QUALITY_FILE,
@@ -59,17 +59,20 @@ class Registry:
         surroundings: Surroundings | None = None,
         pacers: Callable[[Connection], Pacer] | None = None,
         meters: Callable[[Connection], Meter] | None = None,
+        environment: Environment = "production",
     ) -> None:
         """Reads every manifest at once, so that a broken one shows at the start of a program.
 
         `systems_folder` is an importable package's folder; its name is the package's name. `vendors_folder` holds
         systems of families only. `pacers` gives the pacer of a connection that is opened, `meters` its meter; without
-        them, every connection has those of the surroundings.
+        them, every connection has those of the surroundings. `environment` is that of the house: the one of staging
+        opens no connection to production.
         """
         self._folder = systems_folder.resolve()
         self._surroundings = surroundings or Surroundings()
         self._pacers = pacers
         self._meters = meters
+        self._environment = environment
         self._found = discover(self._folder, vendors_folder.resolve() if vendors_folder is not None else None)
         self._families: dict[str, Family] = {}
         self._qualities: dict[str, Quality] = {}
@@ -190,7 +193,18 @@ class Registry:
                 connection=connection.name,
             )
         self._require_tier(manifest, connection, role=role)
+        self._require_environment(connection)
         return manifest
+
+    def _require_environment(self, connection: Connection) -> None:
+        """Refuse production to a house that tries things out."""
+        if self._environment == "staging" and connection.environment == "production":
+            raise NeedsPerson(
+                "SYS_ENVIRONMENT",
+                f"connection {connection.name} is to production, and this house is of staging (AETHER_ENVIRONMENT); "
+                "name a connection of staging",
+                connection=connection.name,
+            )
 
     def _require_tier(self, manifest: Manifest, connection: Connection, *, role: Role) -> None:
         """Refuse a system that the house may not let do this; see `shared.ports.quality`."""

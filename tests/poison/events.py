@@ -17,7 +17,7 @@ from services.extractor.handlers import REQUESTS as EXTRACTOR_REQUESTS
 from shared.bus.delivery import Ack, DeadLetter, RetryIn, decide
 from shared.bus.delivery import Undecodable as Unbelievable
 from shared.bus.reading import foreign_marks
-from shared.bus.topology import MESSAGE_BYTES_MAX, PEOPLE
+from shared.bus.topology import MESSAGE_BYTES_MAX, people_account
 from shared.errors import AetherError
 from shared.events.commands import Reply
 from shared.events.envelope import Undecodable, decode
@@ -184,7 +184,7 @@ class Events:
         service, subject = self._rng.choice(self._subjects)
         body = self._body_for(subject)
         headers: dict[str, str] | None = {
-            "Nats-Request-Info": json.dumps({"acc": PEOPLE, "user": self._rng.choice(WHO)})
+            "Nats-Request-Info": json.dumps({"acc": people_account("staging"), "user": self._rng.choice(WHO)})
         }
         way = self._rng.choice([*SPOILERS, "wild_id", "wild_id", "bad_identity", "another_body"])
         data = written(body)
@@ -226,14 +226,14 @@ class Events:
                 "[]",
                 "null",
                 '{"acc": 7}',
-                f'{{"acc": "{PEOPLE}", "user": []}}',
+                f'{{"acc": "{people_account("staging")}", "user": []}}',
                 deep,
                 '{"acc": "x", "user": "anna"}',
                 "\ud800",
             ]
         )
         return self._rng.choice(
-            [None, {}, {"Nats-Request-Info": info}, {"nats-request-info": '{"acc":"PEOPLE","user":"anna"}'}]
+            [None, {}, {"Nats-Request-Info": info}, {"nats-request-info": '{"acc":"STAGING_PEOPLE","user":"anna"}'}]
         )
 
     async def _asked(

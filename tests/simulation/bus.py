@@ -22,9 +22,10 @@ from shared.bus.identity import REQUEST_INFO
 from shared.bus.topology import (
     CONSUMERS,
     HOUSE_USERS,
-    PEOPLE,
     STREAMS,
     Permissions,
+    house_account,
+    people_account,
     permissions_of_house_user,
     stream_of,
 )
@@ -272,10 +273,10 @@ class Bus:
         if not able:
             self.deliver(client, reply, b"", headers={"Status": "503"})
             return
-        info = json.dumps({"acc": client.account or "HOUSE", "user": client.user})
+        info = json.dumps({"acc": client.account or house_account("staging"), "user": client.user})
         self.deliver(self.rng.choice(able), subject, payload, reply=reply, headers={REQUEST_INFO: info})
 
 
 def person(bus: Bus, name: str) -> SimClient:
     """The connection of a person, in the people's account."""
-    return bus.connect(name, context=bus.loop.world, account=PEOPLE)
+    return bus.connect(name, context=bus.loop.world, account=people_account("staging"))

@@ -36,7 +36,7 @@ class SimClient:
     number: int
     context: Context
     account: str | None
-    """`PEOPLE` for a person; None for a service."""
+    """That of people for a person; None for a service."""
     is_connected: bool = True
     is_closed: bool = False
     epoch: int = 0

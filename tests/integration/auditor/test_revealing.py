@@ -12,7 +12,7 @@ import pytest
 from services.auditor import revealing
 from services.auditor.ingest import Auditor
 from shared.bus.publishing import PublishFailed
-from shared.bus.topology import AUDIT_NOTE, HOUSE, PEOPLE
+from shared.bus.topology import AUDIT_NOTE, house_account, people_account
 from shared.events import facts, queries
 from shared.run.states import RunStatus
 from tests.integration.auditor.house import House, new_run, run_state
@@ -20,7 +20,7 @@ from tests.integration.auditor.plans import SECRET, change, plan_on_the_bus
 from tests.integration.auditor.test_listing import CHANGES, until_listed
 from tests.support.bus import until
 
-ASKER = {"Nats-Request-Info": json.dumps({"acc": PEOPLE, "user": "otto"})}
+ASKER = {"Nats-Request-Info": json.dumps({"acc": people_account("staging"), "user": "otto"})}
 WHY = "a parent asked which name is written"
 
 
@@ -81,7 +81,7 @@ async def test_nothing_is_shown_without_a_name_a_reason_or_a_plan(house: House) 
     await until_listed(house.store, run)
     await house.until_recorded()
     assert await refused(auditor, asked(run), {}) == "APV_UNATTRIBUTED"
-    service = {"Nats-Request-Info": json.dumps({"acc": HOUSE, "user": "differ"})}
+    service = {"Nats-Request-Info": json.dumps({"acc": house_account("staging"), "user": "differ"})}
     assert await refused(auditor, asked(run), service) == "APV_UNATTRIBUTED"
     assert await refused(auditor, asked(run, reason="because")) == "APV_MALFORMED"
     assert await refused(auditor, asked(run, reason=" " * 30)) == "APV_MALFORMED"

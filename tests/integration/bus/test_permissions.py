@@ -306,7 +306,7 @@ async def test_forged_identity_is_replaced_by_the_true_one(bus: BusUnderTest) ->
 
     await service.subscribe("aether.run.approve", queue="differ", cb=reply)
     await settle(service)
-    forged = {"Nats-Request-Info": json.dumps({"acc": "PEOPLE", "user": "anna"})}
+    forged = {"Nats-Request-Info": json.dumps({"acc": "STAGING_PEOPLE", "user": "anna"})}
     answer = await asker.request("aether.run.approve", b"{}", timeout=5, headers=forged)
     assert answer.data == b"abel"
 

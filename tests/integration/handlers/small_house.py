@@ -28,7 +28,7 @@ from services.differ.subsets import Subsets
 from shared.bus.commit import Committer
 from shared.bus.dispatch import Dispatcher, RequestRoute, Route
 from shared.bus.reading import read_all
-from shared.bus.topology import PEOPLE
+from shared.bus.topology import people_account
 from shared.clock import SystemClock, to_text
 from shared.contract.catalog import Connectors
 from shared.contract.loading import load_connector
@@ -130,7 +130,7 @@ class Replica:
 
     async def ask(self, subject: str, body: Document, *, who: str) -> Reply:
         """As a person does through the bus."""
-        headers = {"Nats-Request-Info": json.dumps({"acc": PEOPLE, "user": who})}
+        headers = {"Nats-Request-Info": json.dumps({"acc": people_account("staging"), "user": who})}
         data = body.model_dump_json().encode()
         return Reply.model_validate_json(await self.dispatcher.answer(subject=subject, headers=headers, data=data))
 
@@ -152,6 +152,7 @@ class SmallHouse:
     ledgers: list[Ledger] = field(default_factory=list)
     readers: dict[str, JetStreamContext] = field(default_factory=dict)
     run: str = ""
+    environment: str = "staging"
     declaration: str = ""
 
     @classmethod
@@ -241,7 +242,9 @@ class SmallHouse:
         match service:
             case "extractor":
                 module: Any = extractor
-                context = extractor.Context(**plain, connectors=Connectors(self.folder), ids=IDS)
+                context = extractor.Context(
+                    **plain, connectors=Connectors(self.folder), ids=IDS, environment=self.environment
+                )
             case "differ":
                 module = differ
                 ledger = Ledger(self.ledger_url)

@@ -12,10 +12,11 @@ import pytest
 
 from services.applier.commands import on_pause_run, on_resume_run, on_retry_run
 from services.differ.handlers import on_approve_run, on_declare_delta, on_reject_run, on_withdraw_delta
-from services.extractor.handlers import on_cancel_run, on_request_run
+from services.extractor.handlers import on_cancel_run, on_promote_connector, on_request_run
 from shared.bus.dispatch import RequestRoute
 from shared.clock import to_text
-from shared.events.commands import DeclareDelta, NameRun, RequestRun, WithdrawDelta
+from shared.contract.catalog import Connectors
+from shared.events.commands import DeclareDelta, NameRun, PromoteConnector, RequestRun, WithdrawDelta
 from shared.events.facts import CommandRefused
 from shared.events.model import Document
 from tests.integration.handlers.small_house import CLOCK, REQUESTS, SmallHouse
@@ -77,6 +78,17 @@ async def _withdrawal(house: SmallHouse) -> Document:
     return WithdrawDelta(declaration=house.declaration, reason="as told")
 
 
+async def _in_production(house: SmallHouse) -> None:
+    await house.request()
+    house.environment = "production"
+
+
+async def _promotion(house: SmallHouse) -> Document:
+    release = Connectors(house.folder).load(house.connector)
+    version = release.definition.version
+    return PromoteConnector(connector=house.connector, version=version, digest=release.digest, reason="tried")
+
+
 CASES: dict[Any, Case] = {
     on_request_run: Case(_nothing, _request, "olga", "queued", "APV_OVERLAP"),
     on_cancel_run: Case(_admitted, _name, "otto", "cancelled", "APV_WRONG_STATE"),
@@ -87,8 +99,10 @@ CASES: dict[Any, Case] = {
     on_resume_run: Case(SmallHouse.to_paused, _name, "otto", "applying", "APV_WRONG_STATE"),
     on_declare_delta: Case(_admitted, _declaration, "otto", None, "APV_MALFORMED"),
     on_withdraw_delta: Case(_declared, _withdrawal, "otto", None, "APV_MALFORMED"),
+    on_promote_connector: Case(_in_production, _promotion, "stella", None, "APV_MALFORMED"),
 }
-ABOUT_NO_RUN = (on_declare_delta, on_withdraw_delta)
+ABOUT_A_DECLARATION = (on_declare_delta, on_withdraw_delta)
+ABOUT_NO_RUN = (*ABOUT_A_DECLARATION, on_promote_connector)
 
 every_request = pytest.mark.parametrize(
     ("service", "route"), REQUESTS, ids=[f"{service}.{route.handler.__name__}" for service, route in REQUESTS]
@@ -115,7 +129,7 @@ async def test_command_sent_twice_acts_once(
     if case.status is not None:
         assert first.run is not None
         house.run = first.run
-    assert (first.declaration is None) == (case.status is not None)
+    assert (first.declaration is not None) == (route.handler in ABOUT_A_DECLARATION)
     once = await house.picture()
     other = one if replicas == 1 else await house.replica(service)
     second = await other.ask(route.subject, body, who=case.who)

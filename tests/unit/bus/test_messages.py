@@ -62,15 +62,15 @@ def test_message_that_contradicts_itself_cannot_be_made() -> None:
 
 
 def test_only_the_servers_word_on_a_request_from_the_people_identifies() -> None:
-    assert requester_of({"Nats-Request-Info": '{"acc":"PEOPLE","user":"anna"}'}).user == "anna"
+    assert requester_of({"Nats-Request-Info": '{"acc":"STAGING_PEOPLE","user":"anna"}'}).user == "anna"
     for headers in (
         None,
         {},
         {"Nats-Request-Info": "no json"},
         {"Nats-Request-Info": "[]"},
-        {"Nats-Request-Info": '{"acc":"PEOPLE"}'},
-        {"Nats-Request-Info": '{"acc":"PEOPLE","user":""}'},
-        {"Nats-Request-Info": '{"acc":"HOUSE","user":"anna"}'},
+        {"Nats-Request-Info": '{"acc":"STAGING_PEOPLE"}'},
+        {"Nats-Request-Info": '{"acc":"STAGING_PEOPLE","user":""}'},
+        {"Nats-Request-Info": '{"acc":"STAGING_HOUSE","user":"anna"}'},
     ):
         with pytest.raises(NotIdentified):
             requester_of(headers)

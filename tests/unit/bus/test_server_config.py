@@ -12,7 +12,7 @@ ANN = Person("ann", frozenset({"approver"}), "synthetic-password-of-ann")
 
 
 def render(passwords: dict[str, str] = PASSWORDS, people: tuple[Person, ...] = (ANN,)) -> str:
-    return render_server_config(passwords=passwords, people=people, store_dir=Path("/data/bus"))
+    return render_server_config(passwords=passwords, people=people, store_dir=Path("/data/bus"), environment="staging")
 
 
 def test_identity_of_askers_is_shared_and_disk_is_flushed() -> None:
@@ -61,7 +61,12 @@ def cluster(password: str) -> Cluster:
 def test_servers_of_a_cluster_admit_only_who_knows_their_password() -> None:
     password = "synthetic-password-of-routes"
     text = render_server_config(
-        passwords=PASSWORDS, people=(), store_dir=Path("/data/bus"), server_name="a", cluster=cluster(password)
+        passwords=PASSWORDS,
+        people=(),
+        store_dir=Path("/data/bus"),
+        environment="staging",
+        server_name="a",
+        cluster=cluster(password),
     )
     assert f'authorization {{ user: "route", password: "{password}" }}' in text
     for address in ("10.0.0.2:6222", "10.0.0.3:6222"):
@@ -73,7 +78,13 @@ def test_servers_of_a_cluster_admit_only_who_knows_their_password() -> None:
 @pytest.mark.parametrize("password", ["short", "with@sign-and-enough-signs", 'quo"te-and-enough-signs'])
 def test_password_of_a_cluster_must_fit_into_an_address(password: str) -> None:
     with pytest.raises(ValueError, match="at least 16 letters, digits"):
-        render_server_config(passwords=PASSWORDS, people=(), store_dir=Path("/data/bus"), cluster=cluster(password))
+        render_server_config(
+            passwords=PASSWORDS,
+            people=(),
+            store_dir=Path("/data/bus"),
+            environment="staging",
+            cluster=cluster(password),
+        )
 
 
 def test_password_of_a_cluster_is_not_shown() -> None:
