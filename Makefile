@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trial test faults soak screenshots check lint types walls bench bench-road documents clean FORCE
+.PHONY: help setup demo trial test faults soak containers screenshots check lint types walls bench bench-road documents clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -57,6 +57,9 @@ soak: setup ## Break the house on purpose for MINUTES (30) and print what held; 
 faults: setup ## Kill, cut and fill up everything once: every crash point, cluster, proxies, disks; ten minutes
 	AETHER_FAULTS=whole $(RUN) -m pytest tests/faults --durations=15 $(PYTEST_ARGUMENTS)
 
+containers: setup ## Try the composition on a real Docker engine: health, scale, kills, a cut-off node, a drain
+	$(RUN) -m tests.containers
+
 screenshots: setup ## Make the pictures of the console's pages anew; needs Debian's chromium
 	$(RUN) -m tests.console.screenshots docs/screenshots
 
@@ -87,6 +90,7 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m shared.events.schemas export
 	$(RUN) -m deploy.documents.asyncapi > $(TOOLS)/document && mv $(TOOLS)/document docs/asyncapi.yaml
 	$(RUN) -m deploy.documents.interface_language > $(TOOLS)/document && mv $(TOOLS)/document docs/http-interface.md
+	$(RUN) -m deploy.documents.settings > $(TOOLS)/document && mv $(TOOLS)/document docs/configuration.md
 	$(RUN) -m deploy.documents.systems README.md
 
 clean: ## Take away what was made here: environment, tools, caches, the demonstration's data

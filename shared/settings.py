@@ -15,7 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Settings that all services share."""
 
-    model_config = SettingsConfigDict(env_prefix="AETHER_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="AETHER_", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     environment: Literal["staging", "production"] = "staging"
     """Which of the district's two houses this is. A connection to production cannot be used in the one of staging."""
@@ -27,10 +29,12 @@ class ServiceSettings(BaseSettings):
     nats_password: str
     """Reference to the password of the service's own user on the bus."""
     admin_host: str = "127.0.0.1"
+    """Where the admin port listens; it is for probes and Prometheus, never for the world."""
     admin_port: int = Field(default=0, ge=0, le=65535)
     """Port of /livez, /readyz and /metrics; 0 takes a free one."""
     ready_file: Path | None = None
     """When set: a file that names the admin address, written once the service takes work."""
     log_level: str = "info"
+    """Least important level of log lines: debug, info, warning or error."""
     otlp_endpoint: str | None = None
     """Where traces are sent, e.g. `http://collector:4318/v1/traces`; without it they stay within the messages."""

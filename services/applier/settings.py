@@ -14,6 +14,7 @@ class ApplierSettings(ServiceSettings):
     """Settings of the applier; it holds the only credentials that may write."""
 
     systems: Path = installed_systems_folder()
+    """Folder of the systems."""
     vendors_folder: Path | None = None
     """Folder of further systems that are data alone: a manifest and an interface document each."""
     connections: Path

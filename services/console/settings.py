@@ -37,6 +37,7 @@ class ConsoleSettings(ServiceSettings):
     profiles: Path
     """Folder with one profile a person: as whom the console enters the bus when that person acts."""
     console_host: str = "127.0.0.1"
+    """Where the pages listen."""
     console_port: int = Field(default=0, ge=0, le=65535)
     """Port of the pages; 0 takes a free one."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
@@ -52,7 +53,9 @@ class ConsoleSettings(ServiceSettings):
     oidc_issuer: str | None = None
     """Issuer of an OpenID provider; with it people sign in there."""
     oidc_client_id: str | None = None
+    """As whom the console is known to the provider."""
     oidc_client_secret: SecretReference | None = None
+    """Reference to the secret that the provider knows the console by; None for a public client."""
     oidc_user_claim: str = "preferred_username"
     """The claim that holds the name that the person has on the bus."""
     oidc_insecure_http: bool = False

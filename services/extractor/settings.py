@@ -18,6 +18,7 @@ class ExtractorSettings(ServiceSettings):
     connectors: Path = Path("connectors")
     """Folder of the connector definitions."""
     systems: Path = installed_systems_folder()
+    """Folder of the systems."""
     vendors_folder: Path | None = None
     """Folder of further systems that are data alone: a manifest and an interface document each."""
     connections: Path

@@ -115,7 +115,7 @@ async def _others_approve(running: Browser, stack: Stack, run: str) -> None:
             await approver.get_by_label("Why you approve").fill("reviewed class by class")
             await approver.get_by_role("button", name=re.compile(r"^Approve (all )?\d")).click()
             await approver.wait_for_url(re.compile("done=approved"))
-            # The page shows what the auditor has recorded, a moment later; it stays so only if another must approve too.
+            # The page shows what the auditor has recorded, a moment later; it stays so if another must approve too.
             with contextlib.suppress(AssertionError):
                 await expect(_state(approver)).not_to_have_text(
                     re.compile("awaiting approval|held"), timeout=DECIDED_MS

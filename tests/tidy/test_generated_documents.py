@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
-from deploy.documents import asyncapi, connector_language, interface_language, systems
+from deploy.documents import asyncapi, connector_language, interface_language, settings, systems
 from shared import failures_document
 from shared.bus import documents
 from shared.contract import schema
@@ -23,6 +24,7 @@ from tests.tidy.tree import ROOT
         ("docs/connector-language.md", connector_language.render_markdown),
         ("docs/asyncapi.yaml", asyncapi.document_text),
         ("docs/http-interface.md", interface_language.render_markdown),
+        ("docs/configuration.md", settings.render_markdown),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
@@ -38,6 +40,19 @@ def test_the_table_of_systems_is_current() -> None:
         systems.with_table("no marks", printed)
 
 
+def test_every_variable_of_the_code_stands_in_the_reference() -> None:
+    told = set(re.findall(r"`(AETHER_[A-Z_]+)`", settings.render_markdown()))
+    assert settings.variables() <= told
+    found = {
+        (path.relative_to(ROOT), name)
+        for folder in ("cli", "services", "shared", "systems")
+        for path in (ROOT / folder).rglob("*.py")
+        for name in re.findall(r"\bAETHER_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+    assert len(found) > 30
+    assert {(path, name) for path, name in found if name not in told} == set()
+
+
 def test_make_documents_writes_every_generated_document() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for name in (
@@ -47,6 +62,7 @@ def test_make_documents_writes_every_generated_document() -> None:
         "docs/connector-language.md",
         "docs/asyncapi.yaml",
         "docs/http-interface.md",
+        "docs/configuration.md",
     ):
         assert f"$(TOOLS)/document {name}" in makefile
     assert "deploy.documents.systems README.md" in makefile
