@@ -36,6 +36,7 @@ RUNBOOKS = {
     "APL": "applying",
     "VER": "verifying",
     "AUD": "audit",
+    "SCH": "schedules",
     "SYS": "house",
 }
 """The page of docs/runbooks/ for a phase; each of its codes has a section there."""
