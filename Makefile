@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trial test faults soak containers screenshots check lint types walls bench bench-road documents clean FORCE
+.PHONY: help setup demo trial test faults soak containers screenshots check lint types walls bench bench-road documents sbom clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -91,7 +91,11 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m deploy.documents.asyncapi > $(TOOLS)/document && mv $(TOOLS)/document docs/asyncapi.yaml
 	$(RUN) -m deploy.documents.interface_language > $(TOOLS)/document && mv $(TOOLS)/document docs/http-interface.md
 	$(RUN) -m deploy.documents.settings > $(TOOLS)/document && mv $(TOOLS)/document docs/configuration.md
+	$(RUN) -m deploy.parts licences > $(TOOLS)/document && mv $(TOOLS)/document docs/licences.md
 	$(RUN) -m deploy.documents.systems README.md
+
+sbom: setup ## Write a bill of materials (CycloneDX) for each program into dist/sbom
+	$(RUN) -m deploy.parts sbom dist/sbom
 
 clean: ## Take away what was made here: environment, tools, caches, the demonstration's data
 	@if [ -e .aether/demo/up.lock ] && ! flock -n .aether/demo/up.lock true; then \
