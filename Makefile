@@ -92,6 +92,7 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m deploy.documents.interface_language > $(TOOLS)/document && mv $(TOOLS)/document docs/http-interface.md
 	$(RUN) -m deploy.documents.settings > $(TOOLS)/document && mv $(TOOLS)/document docs/configuration.md
 	$(RUN) -m deploy.parts licences > $(TOOLS)/document && mv $(TOOLS)/document docs/licences.md
+	$(RUN) -m deploy.kubernetes.write
 	$(RUN) -m deploy.documents.systems README.md
 
 sbom: setup ## Write a bill of materials (CycloneDX) for each program into dist/sbom

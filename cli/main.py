@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -34,9 +35,22 @@ app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, pretty_exceptions
 
 @app.callback(help=HELP)
 def before_the_verb(
-    data: RootDataOption = None, profile: RootProfileOption = None, is_json: JsonOption = False
+    data: RootDataOption = None,
+    profile: RootProfileOption = None,
+    is_json: JsonOption = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda wanted: _tell_version(wanted=wanted))
+    ] = False,
 ) -> None:
     """Take the options that may also stand before the verb; `session_of` reads them."""
+
+
+def _tell_version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        sys.stdout.write(f"aether {metadata.version('aether-integrator')}\n")
+        raise typer.Exit
 
 
 runs.add_to(app)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ALLOWED: Final = (
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "EPL-2.0", "HPND", "ISC",
-    "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Python-2.0", "Unlicense",
-    "Zlib",
+    "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Python-2.0",
+    "Unlicense", "Zlib",
 )  # fmt: skip
 """SPDX identifiers that a part may be under; those of the LGPL are used as libraries and not changed."""
 _CLASSIFIERS: Final = {
