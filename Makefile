@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trial test faults soak containers screenshots check lint types walls bench bench-road documents sbom clean FORCE
+.PHONY: help setup demo trial test faults soak containers drill screenshots check lint types walls bench bench-road documents sbom clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -60,6 +60,9 @@ faults: setup ## Kill, cut and fill up everything once: every crash point, clust
 containers: setup ## Try the composition on a real Docker engine: health, scale, kills, a cut-off node, a drain
 	$(RUN) -m tests.containers
 
+drill: setup ## Back a house up, destroy it, restore it into an empty place and prove the log; three minutes
+	$(RUN) -m tests.drill
+
 screenshots: setup ## Make the pictures of the console's pages anew; needs Debian's chromium
 	$(RUN) -m tests.console.screenshots docs/screenshots
 
@@ -93,6 +96,7 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m deploy.documents.settings > $(TOOLS)/document && mv $(TOOLS)/document docs/configuration.md
 	$(RUN) -m deploy.parts licences > $(TOOLS)/document && mv $(TOOLS)/document docs/licences.md
 	$(RUN) -m deploy.kubernetes.write
+	$(RUN) -m deploy.documents.figures > $(TOOLS)/document && mv $(TOOLS)/document docs/figures.md
 	$(RUN) -m deploy.documents.systems README.md
 
 sbom: setup ## Write a bill of materials (CycloneDX) for each program into dist/sbom

@@ -69,8 +69,9 @@ def services(data: Path) -> list[Check]:
     ready = sorted((data / "ready").glob("*.json"))
     checks = [_service(path) for path in ready if _kind_of(path) in SERVICE_NAMES]
     seen = {_kind_of(path) for path in ready}
-    # A house without pages is whole; where the console ever ran, it left its database.
-    expected = [name for name in SERVICE_NAMES if name != "console" or (data / "console.db").exists()]
+    # A house without pages or monitor is whole; where they ever ran, they left a database, and a log.
+    left = {"console": data / "console.db", "monitor": data / "logs" / "monitor.log"}
+    expected = [name for name in SERVICE_NAMES if name not in left or left[name].exists()]
     missing = [name for name in expected if name not in seen]
     if checks:  # the house runs here, so each of its services should
         return checks + [Check(f"service {name}", "fault", "does not take work yet, or is down") for name in missing]

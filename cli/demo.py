@@ -344,7 +344,9 @@ async def _main(data: Path, *, is_once: bool, staff: int | None) -> int:
     def say(text: str) -> None:
         out.print(text, markup=False, soft_wrap=True)
 
-    stack = Stack(data, is_demo=True, people=(*PEOPLE, BOTH), staff=staff, has_console=True, on_notice=say)
+    stack = Stack(
+        data, is_demo=True, people=(*PEOPLE, BOTH), staff=staff, has_console=True, has_monitor=True, on_notice=say
+    )
     async with asked_to_stop() as stop, stack:
         rows = [(each.name, each.address) for each in stack.addresses()]
         out.print(plain_table("what", "where", rows=rows))

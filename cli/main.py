@@ -18,7 +18,8 @@ from typer.exceptions import TyperException
 
 from cli.options import JsonOption, RootDataOption, RootProfileOption
 from cli.problem import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailed
-from cli.verbs import approvals, audit, connectors, guard, house, quarantine, runs, steering, systems
+from cli.traces import traced
+from cli.verbs import approvals, audit, connectors, guard, house, quarantine, runs, schedule, steering, systems
 
 USAGE_EXIT_OF_TYPER = 2
 
@@ -61,6 +62,7 @@ connectors.add_to(app)
 guard.add_to(app)
 quarantine.add_to(app)
 systems.add_to(app)
+schedule.add_to(app)
 house.add_to(app)
 
 
@@ -73,7 +75,8 @@ def exit_code(arguments: list[str]) -> int:
     """Run one command line and return its exit code; messages go to stderr, results to stdout."""
     is_json = "--json" in arguments
     try:
-        code = app(arguments, prog_name="aether", standalone_mode=False)
+        with traced():
+            code = app(arguments, prog_name="aether", standalone_mode=False)
     except CommandFailed as failed:
         return _report(failed, is_json=is_json)
     except TyperException as error:

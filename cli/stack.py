@@ -42,7 +42,7 @@ from shared.asking.client import PersonClient, connected
 from shared.asking.profiles import load_profile, write_private
 from shared.bus.embedded import EmbeddedPerson, EmbeddedServer, EmbeddedServerError
 from shared.bus.provision import provision
-from shared.bus.topology import PROVISIONER, inbox_prefix
+from shared.bus.topology import PROVISIONER, Environment, inbox_prefix
 from shared.clock import Clock, SystemClock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,6 +56,9 @@ BUS = "bus"
 BUS_LOG = "nats-server.log"
 SIMULATOR = "titanhst"
 CONSOLE = "console"
+MONITOR = "monitor"
+READERS = (CONSOLE, MONITOR)
+"""Services that read what the auditor's database is: they start after it, and end before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,14 @@ class Stack:
         extractors: int = 1,
         differs: int = 1,
         appliers: int = 1,
+        environment: Environment = "staging",
         port: int = -1,
         people: Sequence[PersonSpec] = PEOPLE,
         staff: int | None = None,
         has_past: bool = True,
         has_console: bool = False,
         console_port: int = 0,
+        has_monitor: bool = False,
         clock: Clock | None = None,
         connectors: Path = ROOT / "connectors",
         programs: Mapping[str, Sequence[str]] | None = None,
@@ -94,7 +99,7 @@ class Stack:
 
         `staff` is the size of a sample district that has yet to be made. With `has_past` it begins as one that has
         been mirrored for weeks, without as one that nobody ever looked at. `has_console` starts the pages as well, on
-        `console_port` (0: a free one). `programs` says, by service, what is run in
+        `console_port` (0: a free one), `has_monitor` the figures over all. `programs` says, by service, what is run in
         place of `services.SERVICE` (a module and its arguments), `settings` what its environment holds besides.
         `on_notice` hears what happens meanwhile.
         """
@@ -104,6 +109,7 @@ class Stack:
         self._staff = staff
         self._has_past = has_past
         self._clock = clock or SystemClock()
+        self._environment = environment
         self._port = port
         self._console_port = console_port
         self._connectors = connectors
@@ -111,11 +117,16 @@ class Stack:
         self._settings = dict(settings or {})
         self._notice = on_notice
         self._server = EmbeddedServer(
-            self.layout.bus, [EmbeddedPerson(each.user, frozenset(each.roles)) for each in people], port=port
+            self.layout.bus,
+            [EmbeddedPerson(each.user, frozenset(each.roles)) for each in people],
+            environment=environment,
+            port=port,
         )
         numbers = {"extractor": extractors, "differ": differs, "applier": appliers, "auditor": 1}
         if has_console:
-            numbers[CONSOLE] = 1  # the last: it reads what the auditor's database is
+            numbers[CONSOLE] = 1
+        if has_monitor:
+            numbers[MONITOR] = 1
         self._services = {
             name: service
             for service, number in numbers.items()
@@ -167,7 +178,7 @@ class Stack:
             with suppress(asyncio.CancelledError):
                 await self._supervisor
             self._supervisor = None
-        for service in (CONSOLE, "extractor", "differ", "applier", "auditor"):
+        for service in (*READERS, "extractor", "differ", "applier", "auditor"):
             children = [child for name, child in self._children.items() if self._services.get(name) == service]
             await asyncio.gather(*(child.stop() for child in children))
         if SIMULATOR in self._children:
@@ -330,8 +341,8 @@ class Stack:
 
     async def _start_services(self) -> None:
         for group in (
-            [name for name, service in self._services.items() if service != CONSOLE],
-            [name for name, service in self._services.items() if service == CONSOLE],
+            [name for name, service in self._services.items() if service not in READERS],
+            [name for name, service in self._services.items() if service in READERS],
         ):
             for name in group:
                 service = self._services[name]
@@ -343,12 +354,13 @@ class Stack:
     def _service_environment(self, name: str, service: str) -> dict[str, str]:
         layout = self.layout
         environment = {
+            "AETHER_ENVIRONMENT": self._environment,
             "AETHER_NATS_URL": self._server.url,
             "AETHER_NATS_PASSWORD": reference(self._server.secrets_dir / service),
             "AETHER_ADMIN_PORT": "0",
             "AETHER_READY_FILE": str(layout.ready / f"{name}.json"),
         }
-        if service != "auditor":
+        if service not in ("auditor", MONITOR):  # what was recorded is all they need
             environment |= {
                 "AETHER_CONNECTORS": str(self._connectors),
                 "AETHER_SYSTEMS": str(ROOT / "systems"),
@@ -363,6 +375,11 @@ class Stack:
             environment["AETHER_SIDES_AT_ONCE"] = "1"
         if service == CONSOLE:
             environment |= self._console_environment()
+        if service == MONITOR:
+            environment |= {
+                "AETHER_AUDIT_DATABASE_URL": _sqlite_url(layout.database("auditor")),
+                "AETHER_BUS_MONITORING_URLS": f"aether={self._server.monitoring_url}",
+            }
         if service in ("differ", "auditor", CONSOLE):
             environment["AETHER_DATABASE_URL"] = _sqlite_url(layout.database(service))
         if service == "auditor":

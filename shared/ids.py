@@ -6,6 +6,7 @@ plan, not here.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from datetime import UTC, datetime
@@ -39,6 +40,13 @@ class RandomIds:
 def new_run_id(now: datetime, ids: Ids) -> RunId:
     """An id such as `20261122T083455-4k7zq2`: the second in UTC at which the run was admitted, and six random signs."""
     return RunId(now.astimezone(UTC).strftime("%Y%m%dT%H%M%S") + "-" + ids.token(6))
+
+
+def run_id_of(moment: datetime, *, seed: str) -> RunId:
+    """The id of the one run that is asked for at this moment for this reason: the same whoever makes it."""
+    number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
+    signs = "".join(_ALPHABET[(number >> 5 * place) & 31] for place in range(6))
+    return RunId(moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S") + "-" + signs)
 
 
 def is_run_id(text: str) -> bool:

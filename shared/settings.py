@@ -5,8 +5,9 @@ Secrets are references (`env:NAME`, `file:/path`), never values.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,9 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Settings that all services share."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="AETHER_", extra="ignore", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(env_prefix="AETHER_", extra="ignore", frozen=True, use_attribute_docstrings=True)
 
     environment: Literal["staging", "production"] = "staging"
     """Which of the district's two houses this is. A connection to production cannot be used in the one of staging."""
@@ -38,3 +37,19 @@ class ServiceSettings(BaseSettings):
     """Least important level of log lines: debug, info, warning or error."""
     otlp_endpoint: str | None = None
     """Where traces are sent, e.g. `http://collector:4318/v1/traces`; without it they stay within the messages."""
+    otlp_headers: str | None = None
+    """Reference to the headers that the collector wants, as `name=value,name=value`: they may hold its credential."""
+    trace_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Share of the traces that is kept, of those that begin in this program; others are kept as they began."""
+
+    def places(self) -> Mapping[str, Path]:
+        """Folders that this program writes to, by the names under which the room on their disks is told."""
+        return {}
+
+
+SQLITE_PREFIX: Final = "sqlite+aiosqlite:///"
+
+
+def sqlite_folder(url: str) -> Mapping[str, Path]:
+    """As a place: the folder of a database that is a file; of one on a server, none."""
+    return {"data": Path(url.removeprefix(SQLITE_PREFIX)).parent} if url.startswith(SQLITE_PREFIX) else {}

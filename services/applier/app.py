@@ -27,8 +27,8 @@ async def run() -> None:
     settings = ApplierSettings()
     service = await connected(SERVICE, settings)
     wait = settings.lease_seconds * TURN_SHARE_OF_LEASE
-    pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=wait)
     metrics = RequestMetrics(service.metrics)
+    pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=wait, on_wait=metrics.waited)
     context = Context(
         js=service.js,
         committer=service.committer,

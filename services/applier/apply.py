@@ -34,6 +34,7 @@ from shared.plan.change import DESTRUCTIVE, Change, ChangeClass
 from shared.plan.dependencies import Dependencies
 from shared.plan.document import Excluded, PlanHeader
 from shared.ports.system import Target
+from shared.telemetry.spans import phase
 
 __all__ = ["ASKED_TO_END", "ASKED_TO_PAUSE", "Applying", "Stop", "Surroundings"]
 
@@ -131,7 +132,8 @@ class Applying:
         if self._stopping.stop is not None:
             self._stopping.must_stop()  # a person may want the end by now, and not the pause any more
         if self._stopping.is_ending:
-            await self._settle_unknown(todo)
+            with phase("settle unknown"):
+                await self._settle_unknown(todo)
         elif self._stopping.stop is ASKED_TO_PAUSE and all(one.change_id in self._known.outcomes for one in todo):
             self._stopping.stop = None  # it was asked when the last change was under way: nothing is left to pause
         if self._full and self._stopping.stop is None:
@@ -151,7 +153,8 @@ class Applying:
             return await self._changing.is_shown(change, target_id=target_id)
 
         sample = sample_of(changes, self._known.outcomes)
-        findings = await looked_back(sample, is_shown, at_once=self._around.in_flight)
+        with phase("verify", changes=len(sample)):
+            findings = await looked_back(sample, is_shown, at_once=self._around.in_flight)
         log.info(
             "verified",
             run=self._header.run,
@@ -173,14 +176,17 @@ class Applying:
             return change.wave, change.change_class in DESTRUCTIVE, generation
 
         ordered = sorted(todo, key=lambda change: (*place(change), change.change_id))
-        for (_, is_destructive, _), group in groupby(ordered, key=place):
+        for (wave, is_destructive, _), group in groupby(ordered, key=place):
             changes = deque(group)
             while is_destructive and changes and self._proven < CANARY_CHANGES:
                 canary = [changes.popleft() for _ in range(min(len(changes), CANARY_CHANGES - self._proven))]
-                await self._passes(canary, is_canary=True)
+                with phase("apply canary", wave=wave, changes=len(canary)):
+                    await self._passes(canary, is_canary=True)
                 if self._stopping.stop is not None:
                     return
-            await self._passes(changes)
+            if changes:
+                with phase("apply wave", wave=wave, changes=len(changes)):
+                    await self._passes(changes)
             if self._stopping.stop is not None:
                 return
 

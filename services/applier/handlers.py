@@ -46,6 +46,7 @@ from shared.run.counts import NineCounts
 from shared.run.moves import NOTHING, Decision, Message, Move, move_run, run_state_in, state_message
 from shared.run.state import RunState, state_subject
 from shared.run.states import RunStatus
+from shared.secrets import forget_kept
 from shared.telemetry.memory import memory_peak_mb
 
 __all__ = ["REQUESTS", "ROUTES", "Context"]
@@ -165,6 +166,7 @@ async def _carried_out(
     run, is_ending = state.run, state.status is RunStatus.PAUSED
 
     async def reopened() -> Target:
+        forget_kept()
         return await _opened(state.target, opened, context)
 
     journal = Journal(context.js, context.committer, run=run, token=hold.token, fence=fence)

@@ -23,6 +23,7 @@ from shared.events.documents import FailureNote
 from shared.plan.change import Change
 from shared.ports.system import Receipt, Target
 from shared.ports.wire import Record, WireWrite
+from shared.telemetry.spans import resending
 
 log = structlog.get_logger(__name__)
 
@@ -137,12 +138,15 @@ class Requests:
     async def _repeated(
         self, kind: Kind, request: Callable[[Target], Awaitable[T]], tries: Tries, *, heeds: Heeds
     ) -> T:
+        resends = -1
         while True:  # bounded by TRIES_MAX, WAITS_MAX and the breaker's PROBES_MAX
+            resends += 1
             is_probe = await self._turn(heeds=heeds)
             generation = self._generation
             tries.used += 1
             try:
-                return await self._once(kind, request, is_probe=is_probe, tries=tries)
+                with resending(resends):
+                    return await self._once(kind, request, is_probe=is_probe, tries=tries)
             except TryLater as error:
                 self._note(tries)
                 problem = error

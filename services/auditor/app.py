@@ -22,7 +22,7 @@ async def run() -> None:
     """Run the service until it is asked to end."""
     settings = AuditorSettings()
     service = await connected(SERVICE, settings)
-    store = Store.open(settings.database_url)
+    store = Store.open(settings.database_url, password=settings.database_password)
     await store.migrate()
     auditor = Auditor(
         client=client_of(service.js),
@@ -33,6 +33,8 @@ async def run() -> None:
         ids=service.ids,
         registry=service.metrics,
         batch_messages_max=settings.batch_messages_max,
+        listings_keep_days=settings.listings_keep_days,
+        traces=service.broker.traces,
     )
     service.take_questions("aether.query.>", auditor.answer, parallel=QUESTIONS_AT_ONCE)
     service.take_named_questions("aether.reveal.change", auditor.reveal, parallel=REVEALS_AT_ONCE)

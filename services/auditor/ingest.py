@@ -15,14 +15,17 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from opentelemetry import trace
+from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.auditor import queries
+from services.auditor.continuing import require_same_bus
 from services.auditor.listing import PlanListing
 from services.auditor.notes import Notes
 from services.auditor.plans import PlanViews
 from services.auditor.pulling import StreamPull
+from services.auditor.retention import ListingRetention
 from services.auditor.revealing import Revealing
 from services.auditor.store import Standing, Store, WriterFenced
 from services.auditor.writing import SERVICE, LogKey, Writing
@@ -36,6 +39,8 @@ from shared.bus.reading import StreamUnavailable
 from shared.bus.topology import CONSUMERS
 from shared.clock import Clock
 from shared.ids import Ids
+from shared.retention import LISTINGS_KEEP_DAYS
+from shared.telemetry.families import counter, gauge
 
 LEASE_SUBJECT: Final = "lease.auditor.writer"
 LEASE_SECONDS: Final = 10
@@ -64,7 +69,10 @@ class Auditor:
         registry: CollectorRegistry,
         batch_messages_max: int = 500,
         lease_seconds: int = LEASE_SECONDS,
+        listings_keep_days: int = LISTINGS_KEEP_DAYS,
+        traces: trace.TracerProvider | None = None,
     ) -> None:
+        self._tracer = trace.get_tracer(__name__, tracer_provider=traces)
         self._client = client
         self._js = js
         self._store = store
@@ -74,13 +82,14 @@ class Auditor:
         self._ids = ids
         self._batch_messages_max = batch_messages_max
         self._lease_seconds = lease_seconds
+        self._listings_keep_days = listings_keep_days
         self._plans = PlanViews(js)
         self._revealing = Revealing(js, self._lookups, clock, ids)
         self._is_ready = False
         self._is_writing = False
-        self._entries = Counter("aether_audit_entries", "Entries added to the audit log.", registry=registry)
-        self._checkpoints = Counter("aether_audit_checkpoints", "Checkpoints signed.", registry=registry)
-        self._lag = Gauge("aether_audit_lag", "Messages not in the log yet.", ["stream"], registry=registry)
+        self._entries = counter("aether_audit_entries_total", registry)
+        self._checkpoints = counter("aether_audit_checkpoints_total", registry)
+        self._lag = gauge("aether_audit_lag", registry)
 
     def is_ready(self) -> bool:
         """Whether it writes, or stands by for one that does."""
@@ -133,6 +142,8 @@ class Auditor:
             await self._write(lease)
 
     async def _write(self, lease: LeaseHold) -> None:
+        # First: on a bus of the past every lease is older than the last one of the log, and nobody would say why.
+        await require_same_bus(self._js, self._store.engine)
         standing = await self._store.take_over(lease.token)
         await self._check_standing(standing)
         bell = asyncio.Event()
@@ -145,7 +156,9 @@ class Auditor:
             reached = standing.progress.get(pull.stream, StreamProgress())
             pull.lane.next_seq, pull.lane.last_time_us = reached.last_seq + 1, reached.last_time_us
         notes = Notes(self._client)
-        writing = Writing(self._js, self._store, self._lookups, self._key, self._clock, lease, pulls, standing, notes)
+        writing = Writing(
+            self._js, self._store, self._lookups, self._key, self._clock, lease, pulls, standing, notes, self._tracer
+        )
         writing.on_entries, writing.on_checkpoint = self._entries.inc, self._checkpoints.inc
 
         async def on_listed(run: str) -> None:
@@ -155,6 +168,8 @@ class Auditor:
         writing.on_plan = listing.bell.set
         pulling = [asyncio.create_task(pull.run(), name=f"pull {pull.stream}") for pull in pulls]
         pulling.append(asyncio.create_task(listing.run(), name="list plans"))
+        retention = ListingRetention(self._store, self._clock, lease, keep_days=self._listings_keep_days)
+        pulling.append(asyncio.create_task(retention.run(), name="sweep old listings"))
         try:
             while True:
                 bell.clear()

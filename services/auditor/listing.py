@@ -148,7 +148,7 @@ class PlanListing:
     async def _clear(self, run: str) -> None:
         """Take away what a listing that was broken off has left."""
         for table in LISTED:
-            while await self._write(partial(_delete_some, table=table, run=run)):
+            while await self._write(partial(delete_some, table=table, run=run)):
                 pass
 
     async def _add(self, rows: Mapping[Table, Sequence[Row]]) -> None:
@@ -182,7 +182,7 @@ def _rows(making: PlanMaking, page: Stored) -> PlanRows:
     return making.rows(page_in(page), subject=page.subject)
 
 
-async def _delete_some(connection: AsyncConnection, *, table: Table, run: str) -> int:
+async def delete_some(connection: AsyncConnection, *, table: Table, run: str) -> int:
     """Delete the first rows of a run; how many there were."""
     column = table.c
     query = select(column.position).where(column.run == run).order_by(column.position).limit(ROWS_OF_ONE_TRANSACTION)

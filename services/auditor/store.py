@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection, Insert, Table, bindparam, event, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.auditor.migrations import migrate
@@ -27,6 +27,7 @@ from shared.audit import tables
 from shared.audit.entries import AuditEntry
 from shared.audit.stored_tree import RecordAltered, StreamProgress, stored_node
 from shared.audit.tree import CompletedNode, Frontier
+from shared.database import async_engine
 
 T = TypeVar("T")
 
@@ -78,9 +79,9 @@ class Store:
         self._turn = asyncio.Lock()  # SQLite lets those wait that come while another writes, and not in order
 
     @classmethod
-    def open(cls, database_url: str) -> Self:
-        """The store at an address; nothing is connected yet."""
-        engine = create_async_engine(database_url, pool_size=POOL_CONNECTIONS, pool_pre_ping=True)
+    def open(cls, database_url: str, *, password: str | None = None) -> Self:
+        """The store at an address, with the reference of its password; nothing is connected yet."""
+        engine = async_engine(database_url, password=password, pool_size=POOL_CONNECTIONS, pool_pre_ping=True)
         if engine.dialect.name == "sqlite":
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return cls(engine)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.events import commands, facts
+from shared.events import commands, facts, operating
 from shared.events.documents import FailureNote
 from shared.events.model import Event
 from shared.failures import CATALOGUE
@@ -85,6 +85,10 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
     facts.MessagesLost: ("stream", "first_seq", "last_seq"),
     facts.ChangeRevealed: ("change_id", "entity"),
     facts.ConsoleActed: ("what", "subject"),
+    operating.NoticeSent: (
+        "condition", "kind", "change", "channel", "outcome", "tries", "at", "since", "connector", "connection",
+    ),
+    operating.NoticesTakenOver: ("holder", "fencing_token"),
 }  # fmt: skip
 """Fields that are copied as they are."""
 
@@ -210,6 +214,10 @@ def _acted(event: facts.ConsoleActed) -> Summary:
     return {f"detail.{name}": event.detail[name] for name in sorted(_ACCESS_DETAILS & event.detail.keys())}
 
 
+def _noticed(event: operating.NoticeSent) -> Summary:
+    return {"code": _code(event.code)}
+
+
 _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     RunState: _state,
     DeclaredDeltas: _declared_deltas,
@@ -228,6 +236,7 @@ _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     facts.RunSealed: _sealed,
     facts.ChangeRevealed: _revealed,
     facts.ConsoleActed: _acted,
+    operating.NoticeSent: _noticed,
 }
 """What is counted, measured or taken from within."""
 

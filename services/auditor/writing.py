@@ -15,7 +15,10 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.js import JetStreamContext
+from opentelemetry import trace
+from opentelemetry.context import Context
 
+from services.auditor.continuing import another_bus
 from services.auditor.merging import SETTLE_US, Arrived, release_ready
 from services.auditor.notes import Notes
 from services.auditor.pulling import StreamEnd, StreamPull
@@ -31,11 +34,12 @@ from shared.bus.lease import LeaseHold
 from shared.bus.publishing import Conflict, Outgoing, publish_one
 from shared.bus.reading import last
 from shared.clock import Clock
-from shared.errors import NeedsPerson
-from shared.events.envelope import TRACE_PARENT, body_of, headers_of
+from shared.events.envelope import body_of, headers_of
 from shared.events.facts import MessagesLost
 from shared.events.model import Event
 from shared.run.state import RunState, state_subject
+from shared.telemetry.carrying import context_in, current_traceparent, span_in
+from shared.telemetry.spans import phase
 
 SERVICE: Final = "auditor"
 CHECKPOINT_SECONDS: Final = 1.0
@@ -80,7 +84,9 @@ class Writing:
         pulls: Sequence[StreamPull],
         standing: Standing,
         notes: Notes,
+        tracer: trace.Tracer,
     ) -> None:
+        self._tracer = tracer
         self._notes = notes
         self._js = js
         self._store = store
@@ -126,11 +132,7 @@ class Writing:
     async def _look(self, pull: StreamPull, end: StreamEnd) -> None:
         lane = pull.lane
         if end.last_seq + 1 < lane.next_seq:
-            raise NeedsPerson(
-                "AUD_UNAVAILABLE",
-                f"stream {pull.stream} ends at {end.last_seq}, the log holds it up to {lane.next_seq - 1}: this is "
-                "another bus, or it was restored from an older backup; give the auditor an empty database for it",
-            )
+            raise another_bus(pull.stream, f"ends at {end.last_seq}, the log holds it up to {lane.next_seq - 1}")
         if end.first_seq > lane.next_seq:
             await self._report_lost(pull.stream, lane.next_seq, end.first_seq - 1)
             lane.skip_to(end.first_seq)
@@ -195,19 +197,20 @@ class Writing:
             if (difference := mismatch(state, ledger)) is not None:
                 log.error("audit_mismatch", run=stored.run, faults=difference.faults)
                 await self._publish(difference, MISMATCH_SUBJECT, f"{stored.run}.mismatch", about=stored.run)
-            traceparent = await self._trace_of(stored.run)
+            place = await self._trace_of(stored.run)
             sealed = seal(state, ledger, first_entry=entries[0], last_entry=entries[1])
-            try:
-                await self._publish(
-                    sealed,
-                    f"evt.auditor.run_sealed.{stored.run}",
-                    f"{stored.run}.sealed",
-                    about=stored.run,
-                    is_first=True,
-                    traceparent=traceparent,
-                )
-            except Conflict:
-                log.info("audit_run_sealed_before", run=stored.run)
+            with phase("seal", tracer=self._tracer, context=place, run=stored.run):
+                try:
+                    await self._publish(
+                        sealed,
+                        f"evt.auditor.run_sealed.{stored.run}",
+                        f"{stored.run}.sealed",
+                        about=stored.run,
+                        is_first=True,
+                        traceparent=current_traceparent() if span_in(place).is_valid else None,
+                    )
+                except Conflict:
+                    log.info("audit_run_sealed_before", run=stored.run)
         self._may_have_unsealed = len(unsealed) == SEALS_MAX
 
     async def _report_lost(self, stream: str, first: int, last: int) -> None:
@@ -215,10 +218,10 @@ class Writing:
         lost = MessagesLost(stream=stream, first_seq=first, last_seq=last)
         await self._publish(lost, LOST_SUBJECT, f"lost-{stream}-{first}-{last}", about=stream)
 
-    async def _trace_of(self, run: str) -> str | None:
-        """The trace of a run, as its document bears it: the seal belongs to it."""
+    async def _trace_of(self, run: str) -> Context:
+        """The place in the run's trace that its document names: the seal belongs there."""
         document = await last(self._js, "CORE", state_subject(run))
-        return None if document is None else document.headers.get(TRACE_PARENT)
+        return context_in({} if document is None else document.headers)
 
     async def _publish(
         self,

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from opentelemetry.trace import TracerProvider
+
 from services.console.visiting import Visitor
 from shared.asking.client import PersonClient, connected
 from shared.asking.problem import CommandFailed
@@ -20,14 +22,15 @@ from shared.secrets import resolve
 class Acting:
     """The people on whose behalf this console may act."""
 
-    def __init__(self, profiles: Path) -> None:
-        """`profiles` is the folder that holds one profile a person."""
+    def __init__(self, profiles: Path, *, traces: TracerProvider | None = None) -> None:
+        """`profiles` is the folder that holds one profile a person; `traces` makes the spans of their commands."""
         self._data = profiles.parent
+        self._traces = traces
 
     @asynccontextmanager
     async def as_person(self, visitor: Visitor) -> AsyncIterator[PersonClient]:
         """A connection as the visitor, for the time of one act; `CommandFailed` when there can be none."""
-        async with connected(self.profile_of(visitor.user), program="console") as client:
+        async with connected(self.profile_of(visitor.user), program="console", traces=self._traces) as client:
             yield client
 
     def profile_of(self, user: str) -> Profile:

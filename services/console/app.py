@@ -75,7 +75,7 @@ async def run() -> None:
                 raise RuntimeError(f"the port {settings.console_host}:{settings.console_port} could not be opened")
             await asyncio.sleep(0.01)
     url = settings.public_url or f"http://{settings.console_host}:{server.port}"
-    records = Records.open(settings.audit_database_url)
+    records = Records.open(settings.audit_database_url, password=settings.audit_database_password)
     console = await _console(service, settings, records, url)
     server.config.loaded_app = site(console)
 
@@ -124,12 +124,12 @@ async def _console(service: Service, settings: ConsoleSettings, records: Records
     return Console(
         settings=settings,
         accounts=await open_accounts(settings, telling=telling, clock=service.clock, ids=service.ids),
-        acting=Acting(settings.profiles),
+        acting=Acting(settings.profiles, traces=service.broker.traces),
         records=records,
         definitions=definitions,
         telling=telling,
         live=LiveHub(records.lookups.size),
-        templates=Templates(time_zone=settings.time_zone, clock=service.clock),
+        templates=Templates(time_zone=settings.time_zone, clock=service.clock, trace_url=settings.trace_url),
         clock=service.clock,
         ids=service.ids,
         origin=url,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.telemetry.families import histogram
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -20,10 +22,7 @@ class Measured:
 
     def __init__(self, app: ASGIApp, *, registry: CollectorRegistry) -> None:
         self._app = app
-        self._seconds = Histogram(
-            "aether_console_request_seconds", "Time to answer, by route.", ("route", "status"), buckets=SECONDS,
-            registry=registry,
-        )  # fmt: skip
+        self._seconds = histogram("aether_console_request_seconds", registry, buckets=SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

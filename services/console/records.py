@@ -29,9 +29,9 @@ class Records:
     """Counts over time."""
 
     @classmethod
-    def open(cls, database_url: str) -> Self:
-        """The record at an address; nothing is connected yet."""
-        return cls.over(read_only_engine(database_url))
+    def open(cls, database_url: str, *, password: str | None = None) -> Self:
+        """The record at an address, with the reference of its password; nothing is connected yet."""
+        return cls.over(read_only_engine(database_url, password=password))
 
     @classmethod
     def over(cls, engine: AsyncEngine) -> Self:

@@ -42,7 +42,9 @@ NAVIGATION: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
 class Templates:
     """The templates with the filters of a district."""
 
-    def __init__(self, *, time_zone: str, clock: Clock) -> None:
+    def __init__(self, *, time_zone: str, clock: Clock, trace_url: str | None = None) -> None:
+        """`trace_url` is where a trace can be looked at, with `{trace_id}` in it."""
+        self._trace_url = trace_url
         self.zone = ZoneInfo(time_zone)
         self._clock = clock
         self.environment = Environment(
@@ -59,6 +61,7 @@ class Templates:
             "number": number,
             "duration": duration,
             "words": words,
+            "trace": self.trace,
         }
 
     def render(self, template: str, **context: Any) -> str:
@@ -75,6 +78,14 @@ class Templates:
         return Markup('<time datetime="{}" title="{} UTC">{} {}</time>').format(
             utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M:%S"), local.strftime(form), local.tzname()
         )
+
+    def trace(self, trace_id: str) -> Markup:
+        """The id of a trace, as a link where the district has a place to look at traces."""
+        shown = Markup('<span class="mono">{}</span>').format(trace_id)
+        if self._trace_url is None:
+            return shown
+        address = self._trace_url.replace("{trace_id}", trace_id)
+        return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(address, shown)
 
     def ago(self, moment: str | datetime | None) -> Markup:
         """How long ago, or in how long, with the moment behind it."""

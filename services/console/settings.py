@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
 from shared.secrets import SecretReference
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, sqlite_folder
 
 _DATABASE = r"^(sqlite\+aiosqlite|postgresql\+psycopg)://"
 
@@ -18,10 +19,16 @@ class ConsoleSettings(ServiceSettings):
 
     database_url: str = Field(pattern=_DATABASE)
     """The console's own database: accounts and sessions."""
+    database_password: SecretReference | None = None
+    """Reference to the password of the user that `database_url` names; it is read anew for each connection."""
     audit_database_url: str = Field(pattern=_DATABASE)
     """The auditor's database, with a login that can only read."""
+    audit_database_password: SecretReference | None = None
+    """Reference to the password of the user that `audit_database_url` names; it is read anew for each connection."""
     local_database_url: str | None = Field(default=None, pattern=_DATABASE)
     """The district's local tables, with a login that can only read; without it the page of data says so."""
+    local_database_password: SecretReference | None = None
+    """Reference to the password of the user that `local_database_url` names; it is read anew for each connection."""
     local_database_schema: str | None = None
     """The schema that holds the local tables, where the database has schemas."""
     local_table_prefix: str = Field(default="", pattern=r"^[a-z0-9_]{0,40}$")
@@ -42,6 +49,9 @@ class ConsoleSettings(ServiceSettings):
     """Port of the pages; 0 takes a free one."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
     """How browsers reach the console, e.g. `https://aether.example.org`; without it, host and port."""
+    trace_url: str | None = Field(default=None, pattern=r"^https?://[^\s{}<>\"'\\]+\{trace_id\}[^\s{}<>\"'\\]*$")
+    """Where a run's trace can be looked at, with `{trace_id}` once, e.g. `https://tempo.example.org/trace/{trace_id}`;
+    what is no sign of an address stands percent-encoded. Without it, pages name the trace and no more."""
     time_zone: str = "America/Los_Angeles"
     """The district's zone, in which times are shown."""
     session_idle_minutes: int = Field(default=30, ge=1, le=720)
@@ -70,6 +80,10 @@ class ConsoleSettings(ServiceSettings):
     """JSON file that maps names to references of passwords: accounts that are made at start when they do not exist."""
     change_first_passwords: bool = True
     """Whether a first password must be changed at the first sign-in."""
+
+    def places(self) -> Mapping[str, Path]:
+        """The folder of the database, where it is a file."""
+        return sqlite_folder(self.database_url)
 
     @field_validator("time_zone")
     @classmethod

@@ -11,7 +11,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
@@ -46,6 +46,7 @@ from shared.asking.problem import CommandFailed, NoAnswer
 from shared.clock import Clock
 from shared.failures import CATALOGUE
 from shared.ids import Ids
+from shared.telemetry.families import gauge
 
 API: Final = "/api/"
 STATIC: Final = Path(__file__).parent / "static"
@@ -116,7 +117,7 @@ def site(console: Console) -> ASGIApp:
             live(console)
     _describe(app)
     _tell_problems(app)
-    watchers = Gauge("aether_console_live_pages", "Live pages now.", registry=console.registry)
+    watchers = gauge("aether_console_live_pages", console.registry)
     watchers.set_function(lambda: console.live.watchers)
     return Guarded(Measured(app, registry=console.registry), is_secure=console.is_secure)
 

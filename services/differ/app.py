@@ -25,7 +25,7 @@ async def run() -> None:
     """Run the service until it is asked to end."""
     settings = DifferSettings()
     service = await connected(SERVICE, settings)
-    ledger = Ledger(settings.database_url)
+    ledger = Ledger(settings.database_url, password=settings.database_password)
     await ledger.prepare()
     context = Context(
         js=service.js,

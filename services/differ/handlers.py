@@ -41,6 +41,7 @@ from shared.run.moves import Decision, Message, Move, move_run, state_message
 from shared.run.state import RunState
 from shared.run.states import WAITING_FOR_A_PERSON, RunStatus
 from shared.telemetry.memory import memory_peak_mb
+from shared.telemetry.spans import CHANGES, phase
 
 __all__ = ["REQUESTS", "ROUTES", "Context"]
 
@@ -60,10 +61,10 @@ async def on_diff_partition(command: DiffPartition, context: Context) -> Move | 
         return None
     connector = connector_of(state, context)
     attempt = context.ids.token(ATTEMPT_SIGNS)
-    facts = [
-        await compare_partition(state, command.partition, entity, connector, context, attempt=attempt)
-        for entity in connector.definition.entities
-    ]
+    facts = []
+    for entity in connector.definition.entities:
+        with phase("compare", entity=entity, partition=command.partition):
+            facts.append(await compare_partition(state, command.partition, entity, connector, context, attempt=attempt))
     at = to_text(context.clock.now())
     return move_run(command.run, lambda now: partition_is_diffed(now, command.partition, facts, at=at))
 
@@ -102,7 +103,9 @@ async def on_draft_plan(command: DraftPlan, context: Context) -> Move | None:
     if state.status is not RunStatus.GUARDING:
         return None
     started = context.clock.monotonic_seconds()
-    plan = await drafted_plan(state, connector_of(state, context), context)
+    with phase("draft") as span:
+        plan = await drafted_plan(state, connector_of(state, context), context)
+        span.set_attribute(CHANGES, plan.header.changes)
     if plan.header.verdict.level in {Level.PASS, Level.WARN} and state.replay_of is None:
         await accept_rows(state, plan, context)
     at = to_text(context.clock.now())
@@ -203,7 +206,8 @@ async def on_apply_finished(fact: ApplyFinished, context: Context) -> Move | Non
     plan = await stored_plan(state.plan_run, context)
     if plan is None:
         return None
-    await remember_apply(fact, state, plan, context)
+    with phase("remember"):
+        await remember_apply(fact, state, plan, context)
     # The rows of a retry are those that the run it retries was planned from, and were accepted with it.
     if state.retry_of is None:
         await accept_rows(state, plan, context)

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel
 
@@ -35,6 +35,7 @@ from services.differ.memory_runs import (
     write_rows,
 )
 from services.differ.memory_tables import TABLES
+from shared.database import async_engine
 from shared.errors import TryLater
 from shared.policy.backtest import StoredRun
 
@@ -51,8 +52,9 @@ SEEDED_RUN = "00000000T000000-000000"
 class Ledger:
     """The memory over one database."""
 
-    def __init__(self, database_url: str) -> None:
-        self._engine: AsyncEngine = create_async_engine(database_url)
+    def __init__(self, database_url: str, *, password: str | None = None) -> None:
+        """Connects to nothing yet; `password` is the reference of the database's password."""
+        self._engine: AsyncEngine = async_engine(database_url, password=password)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine.sync_engine, "connect", _wait_for_others)
 

@@ -38,6 +38,7 @@ from services.differ.ledger import Ledger
 from services.differ.memory import Scope, Seed
 from shared.clock import SystemClock
 from shared.events.model import Document
+from shared.secrets import SecretReference
 
 FILE_BYTES_MAX = 512 * 2**20
 KEYS_MAX = 5_000_000
@@ -79,6 +80,8 @@ class SeedingSettings(BaseSettings):
 
     database_url: str
     """The differ's own database."""
+    database_password: SecretReference | None = None
+    """Reference to the password of the user that the address names."""
 
 
 class SeedRefused(Exception):
@@ -142,8 +145,8 @@ def _read(path: Path) -> bytes:
         raise SeedRefused(f"{path.name}: cannot be read ({error.strerror}); name a readable JSON file") from error
 
 
-async def _seed_database(url: str, past: Past) -> None:
-    ledger = Ledger(url)
+async def _seed_database(settings: SeedingSettings, past: Past) -> None:
+    ledger = Ledger(settings.database_url, password=settings.database_password)
     try:
         await seed(ledger, past)
     finally:
@@ -158,7 +161,7 @@ def main(arguments: list[str]) -> int:
     try:
         path = Path(arguments[0])
         past = past_from(_read(path), path.name, now=SystemClock().now())
-        asyncio.run(_seed_database(SeedingSettings().database_url, past))
+        asyncio.run(_seed_database(SeedingSettings(), past))
     except (SeedRefused, ValidationError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.ports.registry import installed_systems_folder
-from shared.settings import ServiceSettings
+from shared.secrets import SecretReference
+from shared.settings import ServiceSettings, sqlite_folder
 
 
 class DifferSettings(ServiceSettings):
@@ -23,5 +25,11 @@ class DifferSettings(ServiceSettings):
     """File of the people who may approve, with their public keys."""
     database_url: str
     """The differ's own database: what was written last, what was missed, and what earlier plans brought."""
+    database_password: SecretReference | None = None
+    """Reference to the password of the user that `database_url` names; it is read anew for each connection."""
     commitment_key: str
     """Reference to the secret from which the keys of all commitments are derived."""
+
+    def places(self) -> Mapping[str, Path]:
+        """The folder of the database, where it is a file."""
+        return sqlite_folder(self.database_url)

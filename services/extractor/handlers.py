@@ -31,6 +31,7 @@ from services.extractor.one_entity import Systems
 from services.extractor.pipeline import Counts, SideInWork
 from services.extractor.promoting import promote
 from services.extractor.reading import TARGET, SideRead, read_source, read_target
+from services.extractor.schedule_moves import pause, resume
 from services.extractor.snapshot import Place, publish
 from services.extractor.spill import SpillFile
 from shared.bus.commit import Committer
@@ -50,6 +51,7 @@ from shared.events.commands import (
 )
 from shared.events.documents import FailureNote, PartitionManifest
 from shared.events.facts import DriftFound, KeptRows, SnapshotRead, UnmappedId, apply_started_subject
+from shared.events.schedules import NameSchedule
 from shared.events.stored import Stored
 from shared.ids import Ids, new_run_id
 from shared.ports.connections import Connections
@@ -61,7 +63,9 @@ from shared.run.moves import Decision, Message, Move, move_run, run_state_in, st
 from shared.run.promoted import promoted_subject, promotions_in
 from shared.run.state import RunState, WorkItem, checked_run, state_subject
 from shared.run.states import RunStatus
+from shared.schedule.state import schedule_state_in, schedule_subject
 from shared.telemetry.memory import memory_peak_mb
+from shared.telemetry.spans import RECORDS, phase
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +115,7 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
         definition=connector.definition,
         release_digest=connector.digest,
         is_published=connector.is_published,
-        is_promoted=await _is_promoted(connector, context),
+        is_promoted=await is_promoted(connector, context),
         at=to_text(now),
     )
     subject = active_subject(connector.definition.name)
@@ -138,7 +142,7 @@ async def on_request_run(request: RequestRun, actor: Actor, context: Context) ->
     return Asked(run=run, move=Move(reads=watched, decide=decide))
 
 
-async def _is_promoted(connector: Connector, context: Context) -> bool:
+async def is_promoted(connector: Connector, context: Context) -> bool:
     """Whether the house lets this release be applied: in staging every one."""
     if context.environment != "production":
         return True
@@ -162,6 +166,30 @@ async def on_promote_connector(command: PromoteConnector, actor: Actor, context:
         )
 
     return Asked(run=None, move=Move(reads=(subject,), decide=decide))
+
+
+async def on_pause_schedule(command: NameSchedule, actor: Actor, context: Context) -> Asked:
+    """Let a connector run by itself no more, until it is resumed."""
+    subject, at = schedule_subject(command.connector), to_text(context.clock.now())
+    return Asked(
+        run=None,
+        move=Move(
+            reads=(subject,),
+            decide=lambda read: pause(command, present=schedule_state_in(read[subject]), actor=actor.name, at=at),
+        ),
+    )
+
+
+async def on_resume_schedule(command: NameSchedule, actor: Actor, context: Context) -> Asked:
+    """Let a connector run by itself again."""
+    subject, at = schedule_subject(command.connector), to_text(context.clock.now())
+    return Asked(
+        run=None,
+        move=Move(
+            reads=(subject,),
+            decide=lambda read: resume(command, present=schedule_state_in(read[subject]), actor=actor.name, at=at),
+        ),
+    )
 
 
 async def on_cancel_run(command: NameRun, actor: Actor, context: Context) -> Asked:
@@ -193,7 +221,8 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
     with SpillFile(context.spill_folder) as file:
         if original is None:
             read = read_source if command.side == "source" else read_target
-            side = await read(connector, command.entity, _systems(command, serial, context), file)
+            with phase("read", side=command.side, entity=command.entity):
+                side = await read(connector, command.entity, _systems(command, serial, context), file)
         else:
             side = await replayed(connector, original, context.js, file)
         proof = side.proof
@@ -204,7 +233,9 @@ async def on_read_side(command: ReadSide, context: Context) -> Move | None:
         if proof.is_usable:
             place = Place(run=command.run, side=command.side, entity=command.entity, attempt=attempt)
             try:
-                made = await _make(side, place=place, connector=connector, file=file, context=context)
+                with phase("normalise", side=command.side, entity=command.entity) as span:
+                    made = await _make(side, place=place, connector=connector, file=file, context=context)
+                    span.set_attribute(RECORDS, made.counts.records)
             except (StopRun, RecordRefused) as error:
                 proof = replace(proof, is_usable=False, incomplete=FailureNote.of(error))
     fact = SnapshotRead(
@@ -402,5 +433,7 @@ ROUTES: tuple[Route[Context], ...] = (Route(event=ReadSide, handler=on_read_side
 REQUESTS: tuple[RequestRoute[Context], ...] = (
     RequestRoute(subject="aether.run.request", body=RequestRun, handler=on_request_run),
     RequestRoute(subject="aether.run.cancel", body=NameRun, handler=on_cancel_run),
+    RequestRoute(subject="aether.schedule.pause", body=NameSchedule, handler=on_pause_schedule),
+    RequestRoute(subject="aether.schedule.resume", body=NameSchedule, handler=on_resume_schedule),
     RequestRoute(subject="aether.connector.promote", body=PromoteConnector, handler=on_promote_connector),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -23,6 +25,9 @@ class ExtractorSettings(ServiceSettings):
     """Folder of further systems that are data alone: a manifest and an interface document each."""
     connections: Path
     """File of the connections and their secret references."""
+    calendar: Path | None = None
+    """File of the house's calendar: school days and windows in which nothing runs by schedule; read anew at every time
+    that is due. None: every day is alike."""
     spill_folder: Path | None = None
     """Where large reads are laid down while they are worked on, in files without a name; None: the folder for passing
     files. It should lie on a disk, with room for twice the largest source."""
@@ -34,6 +39,10 @@ class ExtractorSettings(ServiceSettings):
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, ge=0, le=600)
     """How often a long reading is made durable on the bus, so that another process can take it up; what is kept for
     that is gone after twenty minutes. 0: never, and neither where no rows are to be kept for replays."""
+
+    def places(self) -> Mapping[str, Path]:
+        """Where large reads are laid down."""
+        return {"spill": self.spill_folder or Path(tempfile.gettempdir())}
 
     def checkpoint_rule(self) -> CheckpointRule | None:
         """How often readings are made durable; None where rows as read may not stand on the bus."""

@@ -6,17 +6,21 @@ from typing import Final
 
 from pydantic import Field, field_validator
 
+from services.monitor.notices.settings import NoticeSettings
+from shared.secrets import SecretReference
 from shared.settings import ServiceSettings
 
 PLACES_MAX: Final = 100
 """Servers of the bus, or certificates, that one monitor looks at."""
 
 
-class MonitorSettings(ServiceSettings):
+class MonitorSettings(ServiceSettings, NoticeSettings):
     """Settings of the monitor; it holds no credential of any system."""
 
     audit_database_url: str = Field(pattern=r"^(sqlite\+aiosqlite|postgresql\+psycopg)://")
     """The auditor's database, with a login that can only read."""
+    audit_database_password: SecretReference | None = None
+    """Reference to the password of the user that `audit_database_url` names; it is read anew for each connection."""
     bus_monitoring_urls: str = ""
     """The monitoring addresses of the bus servers, separated by commas: `NAME=http://host:8222`, or the address alone,
     whose server is then named by its place (`bus-1`). None: no figures of the bus."""

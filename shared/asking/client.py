@@ -16,15 +16,20 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
+from opentelemetry import trace
 from pydantic import ValidationError
 
 from shared.asking.problem import CommandFailed, NoAnswer, from_note
-from shared.bus.connect import Refusals, addresses_of, tls_options
-from shared.bus.topology import REQUESTS, inbox_prefix, matches
+from shared.bus.client import BusClient
+from shared.bus.connect import BusMisaddressed, Refusals, addresses_of, tls_options
+from shared.bus.topology import REQUESTS, inbox_prefix, matches, subject_shape
 from shared.events import queries
 from shared.events.commands import DecideRun, DeclareDelta, NameRun, PromoteConnector, Reply, RequestRun, WithdrawDelta
 from shared.events.model import Document
+from shared.events.schedules import NameSchedule, ScheduleList, ScheduleQuery
 from shared.secrets import SecretReference, resolve
+from shared.telemetry.carrying import TRACE_PARENT, traceparent_of
+from shared.telemetry.spans import begin_publishing, error_type, fail
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 20.0
@@ -56,7 +61,9 @@ class Entry(Protocol):
 class PersonClient:
     """One person's connection to the bus."""
 
-    def __init__(self, connection: Client, *, user: str) -> None:
+    def __init__(self, connection: Client, *, user: str, traces: trace.TracerProvider | None = None) -> None:
+        """`traces` makes the spans of commands; None: that of the process, which mostly makes none."""
+        self._tracer = trace.get_tracer(__name__, tracer_provider=traces)
         self.connection = connection
         self.user = user
         self._refusals = Refusals(user)
@@ -158,6 +165,18 @@ class PersonClient:
         """Take a declaration back."""
         return await self._command("aether.guard.withdraw", command)
 
+    async def schedules(self, query: ScheduleQuery) -> ScheduleList:
+        """What runs by itself, and when."""
+        return await self._ask("aether.schedule.list", query, ScheduleList)
+
+    async def pause_schedule(self, command: NameSchedule) -> Reply:
+        """Let a connector run by itself no more."""
+        return await self._command("aether.schedule.pause", command)
+
+    async def resume_schedule(self, command: NameSchedule) -> Reply:
+        """Let a connector run by itself again."""
+        return await self._command("aether.schedule.resume", command)
+
     async def promote(self, command: PromoteConnector) -> Reply:
         """Let a release be applied in production."""
         return await self._command("aether.connector.promote", command)
@@ -165,15 +184,26 @@ class PersonClient:
     # -- how ---------------------------------------------------------------------------------------------------------
 
     async def _command(self, subject: str, body: Document) -> Reply:
-        reply = await self._ask(subject, body, Reply)
+        # A command begins the trace of what follows from it, or goes on in the present one. Questions begin none.
+        span = begin_publishing(self._tracer, shapes=[subject_shape(subject)])
+        try:
+            reply = await self._ask(subject, body, Reply, traceparent=traceparent_of(span))
+        except BaseException as error:
+            fail(span, error_type(error))
+            raise
+        finally:
+            span.end()
         if not reply.is_accepted:
             if reply.refusal is None:
                 raise CommandFailed(f"{subject} was refused without a reason", action="Look at the service's log.")
             raise from_note(reply.refusal)
         return reply
 
-    async def _ask(self, subject: str, body: Document, answer: type[AnswerT]) -> AnswerT:
-        data = await self._request(subject, body.model_dump_json().encode())
+    async def _ask(
+        self, subject: str, body: Document, answer: type[AnswerT], *, traceparent: str | None = None
+    ) -> AnswerT:
+        headers = None if traceparent is None else {TRACE_PARENT: traceparent}
+        data = await self._request(subject, body.model_dump_json().encode(), headers)
         try:
             return answer.model_validate_json(data)
         except ValidationError as invalid:
@@ -187,10 +217,10 @@ class PersonClient:
                 ) from None
             raise from_note(refused.refusal) from None
 
-    async def _request(self, subject: str, data: bytes) -> bytes:
+    async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None) -> bytes:
         """One request; a refusal by the bus ends it at once instead of after the time-out."""
         self._was_refused.clear()
-        asked = asyncio.ensure_future(self.connection.request(subject, data, timeout=ANSWER_SECONDS))
+        asked = asyncio.ensure_future(self.connection.request(subject, data, timeout=ANSWER_SECONDS, headers=headers))
         refused = asyncio.ensure_future(self._was_refused.wait())
         try:
             await asyncio.wait({asked, refused}, return_when=asyncio.FIRST_COMPLETED)
@@ -228,14 +258,16 @@ class PersonClient:
 
 
 @asynccontextmanager
-async def connected(profile: Entry, *, program: str = "cli") -> AsyncIterator[PersonClient]:
+async def connected(
+    profile: Entry, *, program: str = "cli", traces: trace.TracerProvider | None = None
+) -> AsyncIterator[PersonClient]:
     """A connection for the time of one verb; `CommandFailed` when the bus cannot be entered."""
-    connection = Client()
-    person = PersonClient(connection, user=profile.user)
+    connection = BusClient()
+    person = PersonClient(connection, user=profile.user, traces=traces)
     servers = addresses_of(profile.nats_url)
     try:
         encryption = tls_options(profile.nats_url, profile.nats_ca)
-    except ValueError as error:
+    except BusMisaddressed as error:
         raise CommandFailed(str(error), action="Correct nats_url or nats_ca in the profile.") from None
     unreachable: list[Exception] = []
 

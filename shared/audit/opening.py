@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import event, make_url
+from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+
+from shared.database import async_engine, checked
 
 POOL_CONNECTIONS: Final = 5
 """Connections of one reading program that stay open."""
@@ -25,9 +27,12 @@ STATEMENT_MS_MAX: Final = 15_000
 """A question that PostgreSQL has not answered by then is given up, so that no reader keeps old rows alive for long."""
 
 
-def read_only_engine(url: str) -> AsyncEngine:
-    """The auditor's database at its own address (`sqlite+aiosqlite:///…` or `postgresql+psycopg://…`), for reading."""
-    address = make_url(url)
+def read_only_engine(url: str, *, password: str | None = None) -> AsyncEngine:
+    """The auditor's database at its own address (`sqlite+aiosqlite:///…` or `postgresql+psycopg://…`), for reading.
+
+    `password` is the reference of the password, which is read for each connection.
+    """
+    address = checked(url, password=password)
     options: dict[str, Any] = {
         "poolclass": AsyncAdaptedQueuePool,
         "pool_size": POOL_CONNECTIONS,
@@ -39,11 +44,11 @@ def read_only_engine(url: str) -> AsyncEngine:
         if not address.database or address.database == ":memory:":
             raise ValueError("a database in memory cannot be opened a second time; give the address of its file")
         address = address.set(database=f"file:{quote(address.database)}", query={"mode": "ro", "uri": "true"})
-        engine = create_async_engine(address, **options)
+        engine = async_engine(address, **options)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return engine
     settings = f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_MS_MAX}"
-    return create_async_engine(address, connect_args={"options": settings}, **options)
+    return async_engine(address, password=password, connect_args={"options": settings}, **options)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -79,6 +79,7 @@ async def run_view(stored: StoredRun, lookups: Lookups, signed_size: int) -> que
         asked_to_end_by=None if state.has_ended else state.cancel_requested_by,
         asked_to_pause_by=state.pause_requested_by,
         is_sealed=stored.sealed_entry is not None and stored.sealed_entry < signed_size,
+        trace=state.trace,
     )
 
 

@@ -16,9 +16,7 @@ from fast_depends.exceptions import ValidationError as ArgumentsInvalid
 from faststream import AckPolicy, BaseMiddleware
 from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, PullSub
-from faststream.nats.opentelemetry.provider import NatsTelemetrySettingsProvider
 from faststream.nats.prometheus.provider import NatsMetricsSettingsProvider
-from faststream.opentelemetry.middleware import TelemetryMiddleware
 from faststream.prometheus import ConsumeAttrs
 from faststream.prometheus.middleware import PrometheusMiddleware
 from faststream.response import PublishCommand
@@ -26,8 +24,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
-from opentelemetry.trace import TracerProvider
-from prometheus_client import CollectorRegistry, Counter
+from opentelemetry import trace
+from prometheus_client import CollectorRegistry
 
 from shared.bus.connect import (
     BusSettings,
@@ -51,8 +49,12 @@ from shared.bus.delivery import (
 )
 from shared.bus.publishing import PublishFailed, PublishRefused, publish_one
 from shared.bus.reading import foreign_marks
-from shared.bus.topology import CONSUMERS, REQUESTS, ConsumerSpec, consumer_spec, inbox_prefix, subject_shape
+from shared.bus.topology import CONSUMERS, REQUESTS, ConsumerSpec, consumer_spec, inbox_prefix, matches, subject_shape
 from shared.clock import Clock
+from shared.ids import is_run_id
+from shared.telemetry import spans
+from shared.telemetry.carrying import context_in, span_in
+from shared.telemetry.families import counter, histogram
 
 FETCH_SECONDS: Final = 1.0
 """How long one pull waits: longer ones stall as long after a reconnect."""
@@ -63,6 +65,8 @@ SHUTDOWN_SECONDS_MAX: Final = 15.0
 PAUSE_AFTER_SHUTDOWN_SECONDS: Final = 1.0
 PAUSE_AFTER_LOST_DEAD_LETTER_SECONDS: Final = 30.0
 DEAD_LETTER_STREAM: Final = "DLQ"
+WAIT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Buckets of how long messages waited for their first delivery."""
 
 log = structlog.get_logger(__name__)
 
@@ -75,15 +79,10 @@ class DeliveryMetrics:
     """What became of the messages of this process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.verdicts = Counter(
-            "aether_bus_verdicts", "Deliveries by what became of them.", ("consumer", "verdict"), registry=registry
-        )
-        self.dead_letters = Counter(
-            "aether_bus_dead_letters", "Messages laid among the dead letters.", ("consumer", "code"), registry=registry
-        )
-        self.refusals = Counter(
-            "aether_bus_permission_refusals", "Acts that the bus refused to this program.", ("act",), registry=registry
-        )
+        self.verdicts = counter("aether_bus_verdicts_total", registry)
+        self.dead_letters = counter("aether_bus_dead_letters_total", registry)
+        self.waits = histogram("aether_bus_wait_seconds", registry, buckets=WAIT_SECONDS)
+        self.refusals = counter("aether_bus_permission_refusals_total", registry)
 
 
 class BusBroker(NatsBroker):
@@ -96,7 +95,7 @@ class BusBroker(NatsBroker):
         service: str,
         registry: CollectorRegistry,
         clock: Clock,
-        tracer_provider: TracerProvider | None = None,
+        tracer_provider: trace.TracerProvider | None = None,
         exits_when_closed: bool = True,
         shutdown_seconds: float = SHUTDOWN_SECONDS_MAX,
         consumers: Sequence[ConsumerSpec] = CONSUMERS,
@@ -106,6 +105,9 @@ class BusBroker(NatsBroker):
         self._settings = settings
         self._exits_when_closed = exits_when_closed
         self._consumers: set[str] = set()
+        self._questions: set[str] = set()
+        self.traces = tracer_provider or trace.get_tracer_provider()
+        """What makes this program's spans; whoever runs the program ends it."""
         metrics = DeliveryMetrics(registry)
         self._watch = Watch(
             Refusals(settings.user, on_refusal=lambda refusal: metrics.refusals.labels(refusal.act).inc())
@@ -123,7 +125,7 @@ class BusBroker(NatsBroker):
             middlewares=(
                 # First in the list is outermost: it sees what decoding, telemetry and the handler raise.
                 self.delivery_rule,
-                TelemetryMiddleware(settings_provider_factory=lambda _: _Telemetry(), tracer_provider=tracer_provider),
+                Tracing(self.traces.get_tracer(__name__), is_question=self._is_question),
                 PrometheusMiddleware(
                     settings_provider_factory=lambda _: _Metrics(), registry=registry, app_name=service
                 ),
@@ -153,6 +155,13 @@ class BusBroker(NatsBroker):
     def expect(self, consumer: str) -> None:
         """Note a consumer whose absence must stop the start."""
         self._consumers.add(consumer)
+
+    def expect_questions(self, pattern: str) -> None:
+        """Note subjects on which only questions come: they begin no trace, however often a page asks."""
+        self._questions.add(pattern)
+
+    def _is_question(self, subject: str) -> bool:
+        return any(matches(pattern, subject) for pattern in self._questions)
 
     async def start(self) -> None:
         """Connect, check that the consumers exist, and begin to pull; a failed start leaves no connection behind."""
@@ -276,6 +285,46 @@ class DeliveryRule:
         return BaseMiddleware(msg, context=context)
 
 
+class Tracing:
+    """Puts a span around the handling of each message, in the trace that the message names or in a new one."""
+
+    def __init__(self, tracer: trace.Tracer, *, is_question: Callable[[str], bool]) -> None:
+        self.tracer = tracer
+        self.is_question = is_question
+
+    def __call__(self, msg: Any, /, *, context: Any) -> BaseMiddleware[Any, Any]:
+        """Wrap one message; FastStream calls this for each."""
+        if isinstance(msg, Msg):
+            return _TracedHandling(msg, context=context, tracing=self)
+        return BaseMiddleware(msg, context=context)
+
+
+class _TracedHandling(BaseMiddleware[Any, Any]):
+    """One message with its span."""
+
+    def __init__(self, msg: Msg, /, *, context: Any, tracing: Tracing) -> None:
+        super().__init__(msg, context=context)
+        self._message = msg
+        self._tracing = tracing
+
+    async def consume_scope(self, call_next: Callable[[Any], Any], msg: StreamMessage[Any]) -> Any:
+        message, tracing = self._message, self._tracing
+        headers = message.headers or {}
+        parent = context_in(headers)
+        if not span_in(parent).is_valid and tracing.is_question(message.subject):
+            return await call_next(msg)
+        attributes: dict[str, str | int] = {spans.BODY_SIZE: len(message.data)}
+        if is_run_id(run := headers.get("ce-subject", "")):
+            attributes[spans.RUN] = run
+        if message.reply.startswith("$JS.ACK."):
+            metadata = message.metadata
+            attributes[spans.CONSUMER_GROUP] = metadata.consumer
+            attributes[spans.DELIVERIES] = metadata.num_delivered
+        shape = subject_shape(message.subject)
+        with spans.handling(tracing.tracer, shape=shape, parent=parent, attributes=attributes):
+            return await call_next(msg)
+
+
 class _RuledDelivery(BaseMiddleware[Any, Any]):
     """One delivery: a heartbeat while it lasts, a verdict when it ends."""
 
@@ -295,6 +344,10 @@ class _RuledDelivery(BaseMiddleware[Any, Any]):
 
     async def on_receive(self) -> None:
         self._heart = asyncio.create_task(self._beat())
+        if self._delivery.deliveries == 1:
+            waited = self._rule.clock.now() - self._message.metadata.timestamp
+            # Of the two clocks one may be ahead.
+            self._rule.metrics.waits.labels(self._delivery.consumer).observe(max(waited.total_seconds(), 0.0))
 
     async def consume_scope(self, call_next: Callable[[Any], Any], msg: StreamMessage[Any]) -> Any:
         if (why := foreign_marks(self._message.headers or {}, self._delivery.stream)) is not None:
@@ -391,14 +444,4 @@ class _Metrics(NatsMetricsSettingsProvider):
         return {**attributes, "destination_name": subject_shape(attributes["destination_name"])}
 
     def get_publish_destination_name_from_cmd(self, cmd: PublishCommand) -> str:
-        return subject_shape(cmd.destination)
-
-
-class _Telemetry(NatsTelemetrySettingsProvider):
-    """Span names and metric attributes by shape; the span's own attributes keep the whole subject."""
-
-    def get_consume_destination_name(self, msg: StreamMessage[Msg]) -> str:
-        return subject_shape(super().get_consume_destination_name(msg))
-
-    def get_publish_destination_name(self, cmd: PublishCommand) -> str:
         return subject_shape(cmd.destination)

@@ -19,6 +19,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import nats.errors
@@ -88,7 +89,9 @@ class SharedPacer:
         ids: Ids,
         wait_seconds_max: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_wait: Callable[[float], None] = lambda seconds: None,
     ) -> None:
+        """`on_wait` hears how many seconds each request waited, also one that got no turn."""
         self._document = _Document(js, connection=connection, rate_max=rate_per_second, clock=clock, ids=ids)
         self._connection = connection
         self._clock = clock
@@ -96,6 +99,7 @@ class SharedPacer:
         """Whoever asks has looked at its lease before: the wait must fit into what a lease leaves as margin."""
         self._late_seconds_max = max(LATE_SECONDS, LATE_INTERVALS / rate_per_second)
         self._sleep = sleep
+        self._on_wait = on_wait
         self._waiters: deque[_Waiter] = deque()
         self._spare: list[float] = []
         """Slots of requests that were given up, still to come."""
@@ -107,7 +111,13 @@ class SharedPacer:
 
     async def turn(self, use: Use) -> None:
         """Wait until one request may go out; first come, first served within this program."""
-        until = self._clock.monotonic_seconds() + self._wait_seconds_max
+        began = self._clock.monotonic_seconds()
+        try:
+            await self._turn(use, until=began + self._wait_seconds_max)
+        finally:
+            self._on_wait(self._clock.monotonic_seconds() - began)
+
+    async def _turn(self, use: Use, *, until: float) -> None:
         is_first = True
         try:
             async with asyncio.timeout(self._wait_seconds_max):
@@ -242,8 +252,18 @@ class SharedPacer:
 class Pacers:
     """The pacers of one program, one a connection; a connection without a rate is not paced."""
 
-    def __init__(self, js: JetStreamContext, *, clock: Clock, ids: Ids, wait_seconds_max: float) -> None:
+    def __init__(
+        self,
+        js: JetStreamContext,
+        *,
+        clock: Clock,
+        ids: Ids,
+        wait_seconds_max: float,
+        on_wait: Callable[[str, float], None] = lambda connection, seconds: None,
+    ) -> None:
+        """`on_wait` hears of each request over which connection it waited for its turn, and how many seconds."""
         self._js = js
+        self._on_wait = on_wait
         self._clock = clock
         self._ids = ids
         self._wait_seconds_max = wait_seconds_max
@@ -263,6 +283,7 @@ class Pacers:
                 clock=self._clock,
                 ids=self._ids,
                 wait_seconds_max=self._wait_seconds_max,
+                on_wait=partial(self._on_wait, connection.name),
             )
         return self._pacers[key]
 

@@ -4,16 +4,23 @@ Whoever cancels a task expects it to end. The library swallows some cancellation
 burst of acknowledgements waits exactly there), and before Python 3.12 `asyncio.wait_for` drops one that arrives
 together with the answer. A task that has swallowed its cancellation runs on for ever, and whoever waits for its end
 does too. `heeding` says afterwards what the callee kept to itself. And whoever asked something on a connection that is
-lost need not wait out the time for an answer that cannot come. It decides nothing.
+lost need not wait out the time for an answer that cannot come. And no end of a connection is waited for that does not
+come (`BusTransport`). It decides nothing.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import ParseResult
 
 import nats.errors
-from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
+from nats.aio.client import AUTHORIZATION_VIOLATION, DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
+
+CLOSE_SECONDS_MAX: Final = 2.0
+"""How long the other side may take to end an encrypted connection; one that was cut off never does."""
 
 T = TypeVar("T")
 
@@ -37,6 +44,53 @@ async def heeding(work: Awaitable[T]) -> T:
     if task.cancelling() > before:
         raise asyncio.CancelledError
     return result
+
+
+class BusTransport(TcpTransport):
+    """A connection whose end is waited for only where it comes.
+
+    The library waits for the end of the plain connection after an attempt to encrypt it has failed, which belongs to
+    nobody by then: a server with a wrong certificate, or one killed at that moment, would hold a client for ever. And
+    asyncio gives the other side half a minute to end an encrypted connection, in which nobody reconnects.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the library types this class in part
+        self._is_abandoned = False
+
+    def __bool__(self) -> bool:
+        # The library puts one of its own in the place of one that was never connected.
+        return True
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Open the connection, plainly."""
+        self._is_abandoned = False
+        await super().connect(uri, buffer_size, connect_timeout)
+
+    async def connect_tls(
+        self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
+    ) -> None:
+        """Encrypt the connection."""
+        try:
+            await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+        except BaseException:
+            self._is_abandoned = True
+            self._abort()
+            raise
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, or close it."""
+        if self._is_abandoned:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await super().wait_closed()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            self._abort()
+
+    def _abort(self) -> None:
+        if self._io_writer is not None:
+            self._io_writer.transport.abort()
 
 
 class BusClient(Client):
@@ -69,8 +123,18 @@ class BusClient(Client):
                 waiting.exception()  # an asker who gave up meanwhile must not leave a complaint behind
         await super()._attempt_reconnect()
 
+    async def _process_err(self, err_msg: str) -> None:
+        if AUTHORIZATION_VIOLATION in err_msg and self.is_connected:
+            # Said to whom was let in before, it means that the password has been changed. The library would close for
+            # good; a password that is read for each attempt (`BusSettings.password`) is another one by then.
+            await self._process_op_err(nats.errors.AuthorizationError())
+            return
+        await super()._process_err(err_msg)
+
     # These two end the task that reconnects. Going on after `close` it would try for ever, or open a second life.
     async def _connect_to_server(self, s: Srv) -> None:
+        if self._transport is None:
+            self._transport = BusTransport()
         await heeding(super()._connect_to_server(s))
 
     async def _process_connect_init(self) -> None:

@@ -7,6 +7,7 @@ that runs on a closed connection does anything but spin.
 """
 
 import asyncio
+import logging
 import os
 import re
 import ssl
@@ -25,6 +26,7 @@ from nats.js import JetStreamContext
 
 from shared.bus.client import BusClient
 from shared.bus.topology import inbox_prefix
+from shared.errors import AetherError
 
 REFUSALS_KEPT_MAX: Final = 100
 REFUSAL_EXPLAINS_SECONDS: Final = 60.0
@@ -48,7 +50,8 @@ class BusSettings:
     url: str
     """One address or several, separated by commas, without user and password; `tls://…` is encrypted."""
     user: str
-    password: str = field(repr=False)
+    password: str | Callable[[], str] = field(repr=False)
+    """What reads it is asked at each attempt, so that a connection that is lost comes back with a changed password."""
     authorities: Path | None = None
     """Certificates that the bus is believed by, PEM; None: those that this machine knows."""
 
@@ -83,12 +86,16 @@ class BusUnreachable(Exception):
     """No bus answered in the time given."""
 
 
+class BusMisaddressed(ValueError):
+    """The addresses of the bus and what they are believed by contradict each other, or cannot be read."""
+
+
 class BusNotTrusted(BusUnreachable):
     """What answered at every address shows no certificate that we believe, or one that is of another or expired."""
 
 
 def tls_options(url: str, authorities: Path | None) -> dict[str, Any]:
-    """Return the client options for the encryption that the addresses ask for; ValueError says what contradicts.
+    """Return the client options for the encryption that the addresses ask for; BusMisaddressed says what is wrong.
 
     The certificate and its name are always checked, and the encryption begins before the first word: no server can
     talk a client out of it.
@@ -97,16 +104,24 @@ def tls_options(url: str, authorities: Path | None) -> dict[str, Any]:
     encrypted = [address for address in addresses if address.startswith("tls://")]
     if not encrypted:
         if authorities is not None:
-            raise ValueError(f"authorities are named ({authorities}), and {url} asks for no encryption; write tls://")
+            raise BusMisaddressed(
+                f"authorities are named ({authorities}), and {url} asks for no encryption; write tls://"
+            )
         return {}
     if len(encrypted) != len(addresses):
-        raise ValueError(f"{url}: some addresses are encrypted and some are not; write tls:// before all of them")
+        raise BusMisaddressed(f"{url}: some addresses are encrypted and some are not; write tls:// before all of them")
     try:
         context = ssl.create_default_context(cafile=authorities)
     except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"{authorities}: holds no certificates that can be read ({error})") from None
+        raise BusMisaddressed(f"{authorities}: holds no certificates that can be read ({error})") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    logging.getLogger("asyncio").addFilter(_not_about_half_closing)
     return {"tls": context, "tls_handshake_first": True}
+
+
+def _not_about_half_closing(record: logging.LogRecord) -> bool:
+    """Keep out what asyncio says each time a server ends an encrypted connection that the library opened plainly."""
+    return not record.msg.startswith("returning true from eof_received()")
 
 
 def addresses_of(url: str) -> list[str]:
@@ -237,7 +252,7 @@ def connection_options(settings: BusSettings, watch: Watch, *, exits_when_closed
         "servers": addresses,
         **tls_options(settings.url, settings.authorities),
         "user": settings.user,
-        "password": settings.password,
+        "password": password_of(settings),
         "name": settings.user,
         "inbox_prefix": inbox_prefix(settings.user),
         "max_reconnect_attempts": -1,
@@ -249,6 +264,23 @@ def connection_options(settings: BusSettings, watch: Watch, *, exits_when_closed
         "disconnected_cb": on_disconnected,
         "reconnected_cb": on_reconnected,
     }
+
+
+def password_of(settings: BusSettings) -> str | Callable[[], str]:
+    """Return the password, or what reads it for each attempt: one that cannot be read now is the last one."""
+    if isinstance(settings.password, str):
+        return settings.password
+    read, last = settings.password, settings.password()
+
+    def for_this_attempt() -> str:
+        nonlocal last
+        try:
+            last = read()
+        except AetherError as error:
+            log.warning("bus_password_not_read", user=settings.user, code=error.code)
+        return last
+
+    return for_this_attempt
 
 
 async def connect(

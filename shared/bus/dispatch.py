@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from shared.bus.commit import Committer
@@ -30,11 +31,14 @@ from shared.run.alarms import ALARMING, alarm_message
 from shared.run.moves import Decision, Message, Move, move_run, state_message
 from shared.run.state import RunState
 from shared.run.states import MOVES, RunStatus
+from shared.telemetry.handlers import HandlerMetrics, Handling
 
 log = structlog.get_logger(__name__)
 
 BUS_RETRY_SECONDS = 3.0
 COMMAND_BYTES_MAX = 262_144
+OTHER = "other"
+"""In figures: an event of which the service knows nothing."""
 
 ContextT = TypeVar("ContextT")
 EventHandler = Callable[[Any, ContextT], Awaitable[Move | None]]
@@ -89,7 +93,10 @@ class Dispatcher(Generic[ContextT]):
         committer: Committer,
         clock: Clock,
         ids: Ids,
+        handled: HandlerMetrics | None = None,
     ) -> None:
+        """`handled` measures the handlers; None: nobody looks."""
+        self._handled = handled or HandlerMetrics(CollectorRegistry())
         self._service = service
         self._routes = {route.event.event_type: route for route in routes}
         self._requests = {route.subject: route for route in requests}
@@ -105,6 +112,13 @@ class Dispatcher(Generic[ContextT]):
         before it is raised: a run must never stand still because its command lies among the dead letters.
         """
         event_type = (headers or {}).get("ce-type", "")
+        with self._handled.handling(event_type if event_type in self._routes else OTHER) as handling:
+            await self._dispatch(event_type, subject, headers, data, handling)
+
+    async def _dispatch(
+        self, event_type: str, subject: str, headers: Mapping[str, str] | None, data: bytes, handling: Handling
+    ) -> None:
+        handling.outcome = "refused"
         route = self._routes.get(event_type)
         if route is None:
             raise Undecodable(
@@ -117,9 +131,12 @@ class Dispatcher(Generic[ContextT]):
             move = await route.handler(event, self._context)
             if move is not None:
                 await self._committer.commit(move)
+            handling.outcome = "done"
         except TryLater:
+            handling.outcome = "later"
             raise
         except (PublishFailed, StreamUnavailable) as error:
+            handling.outcome = "later"
             # The bus does not answer: nothing was decided, and nothing is lost by waiting.
             raise TryLater("AUD_UNAVAILABLE", str(error), retry_after_seconds=BUS_RETRY_SECONDS) from error
         except AetherError as error:
@@ -128,6 +145,7 @@ class Dispatcher(Generic[ContextT]):
             raise
         except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # A defect of ours; other exceptions (bus, network) are the delivery rule's to repeat.
+            handling.outcome = "failed"
             log.exception("handler_failed", subject=subject, event_type=event_type)
             await self._fail_run(
                 event,
@@ -137,6 +155,10 @@ class Dispatcher(Generic[ContextT]):
 
     async def answer(self, *, subject: str, headers: Mapping[str, str] | None, data: bytes) -> bytes:
         """Take one command of a person and answer it; a refusal is an answer and an audit fact, never an exception."""
+        with self._handled.handling(subject if subject in self._requests else OTHER) as handling:
+            return await self._answer(subject, headers, data, handling)
+
+    async def _answer(self, subject: str, headers: Mapping[str, str] | None, data: bytes, handling: Handling) -> bytes:
         actor = actor_in(headers)
         route = self._requests[subject]
         run: str | None = None
@@ -147,12 +169,14 @@ class Dispatcher(Generic[ContextT]):
             decision = await self._committer.commit(asked.move)
             status = None if run is None else _status_in(decision, run)
             reply = Reply(is_accepted=True, run=run, status=status, declaration=asked.declaration)
+            handling.outcome = "done"
         except AetherError as error:
             run = run or _run_id_fact(error.facts.get("run"))
             refusal = FailureNote.of(error)
             await self._record_refusal(subject, run=run, actor=actor, refusal=refusal)
             await self._alarm(run, refusal)
             reply = Reply(is_accepted=False, run=run, refusal=refusal)
+            handling.outcome = "refused"
         return reply.model_dump_json().encode()
 
     async def _record_refusal(self, subject: str, *, run: str | None, actor: Actor, refusal: FailureNote) -> None:

@@ -18,11 +18,13 @@ from typing import Any
 
 import structlog
 import uvicorn
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from shared.bus.broker import BusBroker
 from shared.settings import ServiceSettings
+from shared.telemetry.program import tell_program
+from shared.telemetry.tracing import flush
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,7 @@ async def run_program(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
+    tell_program(registry, service=broker.service, places=settings.places())
     await broker.start()
     # Plans and pages are many small objects without cycles; looking for cycles after every 700 of them takes longer
     # than making them. What was imported stays for good and is looked at no more.
@@ -97,6 +100,8 @@ async def run_program(
             async with asyncio.timeout_at(max(deadline, loop.time() + LEAVE_SECONDS)):
                 await broker.stop()
         server.should_exit = True
+        if not await asyncio.to_thread(flush, broker.traces):
+            log.warning("traces_not_flushed", service=broker.service)
         ended, running = await asyncio.wait({serving, working}, timeout=LEAVE_SECONDS)
         for task in running:
             log.error("service_part_does_not_end", service=broker.service, part=task.get_name())
@@ -157,14 +162,17 @@ def _admin_app(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        status, body, kind = _answer(scope["path"], ready, registry)
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
+        status, body, kind = _answer(scope["path"], ready, registry, accept=accept)
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind.encode())]})
         await send({"type": "http.response.body", "body": body})
 
     return app
 
 
-def _answer(path: str, ready: Callable[[], bool], registry: CollectorRegistry) -> tuple[int, bytes, str]:
+def _answer(
+    path: str, ready: Callable[[], bool], registry: CollectorRegistry, *, accept: str
+) -> tuple[int, bytes, str]:
     plain = "text/plain; charset=utf-8"
     match path:
         case "/livez":
@@ -176,6 +184,8 @@ def _answer(path: str, ready: Callable[[], bool], registry: CollectorRegistry) -
                 else (503, b"not ready: no connection to the bus, or ending\n", plain)
             )
         case "/metrics":
-            return 200, generate_latest(registry), CONTENT_TYPE_LATEST
+            # Only the form of OpenMetrics has exemplars, which name traces; Prometheus asks for it.
+            encode, kind = choose_encoder(accept)
+            return 200, encode(registry), kind
         case _:
             return 404, b"there are /livez, /readyz and /metrics\n", plain

@@ -24,6 +24,7 @@ from shared.bus.topology import (
     permissions_of_house_user,
     permissions_of_person,
 )
+from shared.schedule.state import ITSELF
 
 CLIENT_PENDING_BYTES_MAX: Final = 64 * 2**20
 """What the server queues for one slow client before it cuts the connection."""
@@ -116,7 +117,7 @@ def render_server_config(
     if missing:
         raise ValueError(f"no password given for the bus users {', '.join(missing)}; give one for each of HOUSE_USERS")
     names = [person.name for person in people]
-    taken = sorted({name for name in names if names.count(name) > 1 or name in HOUSE_USERS})
+    taken = sorted({name for name in names if names.count(name) > 1 or name in (*HOUSE_USERS, ITSELF)})
     if taken:
         raise ValueError(f"user names must be unique and not those of services: {', '.join(taken)}")
     house = [_user(user, passwords[user], permissions_of_house_user(user)) for user in HOUSE_USERS]

@@ -359,8 +359,12 @@ def permissions_of_service(name: str) -> Permissions:
 
 
 def permissions_of_provisioner() -> Permissions:
-    """Derive the permissions of the provisioner: the whole JetStream interface and no subject that holds data."""
-    return Permissions(("$JS.API.>",), (f"{inbox_prefix(PROVISIONER)}.>", "$JS.EVENT.ADVISORY.>"))
+    """Derive the permissions of the provisioner: the whole JetStream interface and no subject that holds data.
+
+    It also makes and restores backups: `$JS.SNAPSHOT` is where their pieces are acknowledged and handed back.
+    """
+    publish = (USER_INFO, "$JS.API.>", "$JS.SNAPSHOT.ACK.>", "$JS.SNAPSHOT.RESTORE.>")
+    return Permissions(publish, (f"{inbox_prefix(PROVISIONER)}.>", "$JS.EVENT.ADVISORY.>"))
 
 
 def permissions_of_house_user(name: str) -> Permissions:

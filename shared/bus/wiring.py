@@ -10,25 +10,28 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from faststream.nats import NatsMessage
 from nats.js import JetStreamContext
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from shared.bus.broker import BusBroker, answer, consume
 from shared.bus.commit import Committer
-from shared.bus.connect import BusSettings, BusUnreachable, NotAdmitted, client_of
+from shared.bus.connect import BusMisaddressed, BusSettings, BusUnreachable, NotAdmitted, client_of
 from shared.bus.dispatch import ContextT, Dispatcher, RequestRoute, Route
 from shared.bus.environment import require_environment
 from shared.bus.program import run_program
 from shared.clock import Clock, SystemClock
-from shared.errors import AetherError
+from shared.errors import AetherError, NeedsPerson
 from shared.ids import Ids, RandomIds
 from shared.secrets import resolve
 from shared.settings import ServiceSettings
+from shared.telemetry.families import counter
+from shared.telemetry.handlers import HandlerMetrics
 from shared.telemetry.logs import configure_logs
-from shared.telemetry.tracing import tracer_provider
+from shared.telemetry.tracing import otlp_headers_in, tracer_provider
 
 COMMANDS_AT_ONCE = 4
 """Commands of people that one process answers side by side."""
@@ -53,6 +56,11 @@ class Service:
         """JetStream on the service's own connection."""
         return self.broker.jetstream
 
+    @cached_property
+    def handled(self) -> HandlerMetrics:
+        """How long handlers take, of this program."""
+        return HandlerMetrics(self.metrics)
+
     def take(
         self,
         *,
@@ -70,6 +78,7 @@ class Service:
             committer=self.committer,
             clock=self.clock,
             ids=self.ids,
+            handled=self.handled,
         )
         for consumer, parallel in consumers.items():
             self._take_consumer(consumer, dispatcher, parallel)
@@ -83,6 +92,14 @@ class Service:
 
         consume(self.broker, consumer, take, parallel=parallel)
 
+    def take_ticks(self, consumer: str, on_tick: Callable[[str], Awaitable[None]]) -> None:
+        """Let a function hear the bells of a consumer: it is given the subject, for a tick says nothing else."""
+
+        async def take(message: NatsMessage) -> None:
+            await on_tick(message.raw_message.subject)
+
+        consume(self.broker, consumer, take)
+
     def _take_request(self, subject: str, dispatcher: Dispatcher[ContextT]) -> None:
         async def reply(message: NatsMessage) -> bytes:
             raw = message.raw_message
@@ -92,6 +109,7 @@ class Service:
 
     def take_questions(self, subject: str, respond: Callable[[str, bytes], Awaitable[bytes]], *, parallel: int) -> None:
         """Let a function answer a subject pattern that is no command."""
+        self.broker.expect_questions(subject)
 
         async def reply(message: NatsMessage) -> bytes:
             return await respond(message.raw_message.subject, message.raw_message.data)
@@ -127,12 +145,18 @@ async def connected(name: str, settings: ServiceSettings) -> Service:
     """The service, on the bus and taking nothing yet."""
     configure_logs(name, settings.log_level)
     metrics, clock = CollectorRegistry(), SystemClock()
-    traces = tracer_provider(name, otlp_endpoint=settings.otlp_endpoint)
+    traces = tracer_provider(
+        name,
+        otlp_endpoint=settings.otlp_endpoint,
+        otlp_headers=collector_headers(settings.otlp_headers),
+        ratio=settings.trace_ratio,
+        environment=settings.environment,
+    )
     broker = BusBroker(
         BusSettings(
             url=settings.nats_url,
             user=name,
-            password=resolve(settings.nats_password),
+            password=lambda: resolve(settings.nats_password),
             authorities=settings.nats_ca,
         ),
         service=name,
@@ -142,9 +166,7 @@ async def connected(name: str, settings: ServiceSettings) -> Service:
     )
     await broker.connect()
     await require_environment(client_of(broker.jetstream), settings.environment)
-    alarms = Counter(
-        "aether_alarms", "Alarms raised: forgeries and defects that were refused.", ("code",), registry=metrics
-    )
+    alarms = counter("aether_alarms_total", metrics)
     committer = Committer(
         broker.jetstream,
         service=name,
@@ -153,6 +175,16 @@ async def connected(name: str, settings: ServiceSettings) -> Service:
         on_alarm=lambda code: alarms.labels(code).inc(),
     )
     return Service(name, settings, broker, committer, metrics, clock, RandomIds())
+
+
+def collector_headers(reference: str | None) -> dict[str, str]:
+    """The headers that the collector wants, from the secret that the reference names; `NeedsPerson` for no pairs."""
+    if reference is None:
+        return {}
+    try:
+        return otlp_headers_in(resolve(reference))
+    except ValueError as error:
+        raise NeedsPerson("SYS_SECRET", f"AETHER_OTLP_HEADERS ({reference}): {error}") from None
 
 
 def run_service(name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -172,6 +204,9 @@ def run_service(name: str, run: Callable[[], Awaitable[None]]) -> None:
         sys.exit(EXIT_SETTINGS)
     except AetherError as error:
         sys.stderr.write(f"{name} cannot start or go on: {error.code}: {error.message}\n{error.failure.action}\n")
+        sys.exit(EXIT_SETTINGS)
+    except BusMisaddressed as error:
+        sys.stderr.write(f"{name} cannot enter the bus: AETHER_NATS_URL, AETHER_NATS_CA: {error}\n")
         sys.exit(EXIT_SETTINGS)
     except (BusUnreachable, NotAdmitted) as error:
         sys.stderr.write(f"{name} cannot enter the bus: {error}\n")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, StrictStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints, model_validator
 
 from shared.contract.field import (
     Case,
@@ -42,6 +42,7 @@ from shared.contract.words import (
     Step,
     Steps,
 )
+from shared.schedule.times import checked_cron, checked_zone
 
 __all__ = [
     "Approval",
@@ -76,6 +77,7 @@ __all__ = [
     "QualifiedCondition",
     "Removal",
     "Scalar",
+    "Schedule",
     "SourceRef",
     "Step",
     "Steps",
@@ -246,6 +248,25 @@ class Approval(Document):
     """Hours for plans of risk D2."""
 
 
+class Schedule(Document):
+    """When the connector runs by itself."""
+
+    cron: Annotated[StrictStr, AfterValidator(checked_cron)]
+    """Five fields: minute, hour, day, month, weekday, such as `30 2 * * MON-FRI`; at most every five minutes."""
+    time_zone: Annotated[StrictStr, AfterValidator(checked_zone)]
+    """Time zone of the cron expression, such as `America/Los_Angeles`."""
+    mode: Literal["dry-run", "apply"] = "dry-run"
+    """What the run is asked to do; an apply waits for its approval like any other."""
+    jitter_seconds_max: Annotated[int, Field(ge=0, le=3600)] = 0
+    """A run begins up to this many seconds after its time, so that connectors do not all begin at once."""
+    catch_up: Literal["latest", "none"] = "latest"
+    """What becomes of times that passed while the house was down: the latest is taken, or none."""
+    calendar: Literal["every_day", "school_days"] = "every_day"
+    """On which days of the house's calendar it runs."""
+    rollover: Literal["pause", "run"] = "pause"
+    """What it does on the days in which the systems of record change over to the new school year."""
+
+
 class ConnectorDefinition(Document):
     """One release of a connector, as written in `connector.yaml`."""
 
@@ -271,3 +292,5 @@ class ConnectorDefinition(Document):
     """Other limits than the policy's, by the name of the check."""
     approval: Approval = Approval()
     """For how long an approval holds."""
+    schedule: Schedule | None = None
+    """When it runs by itself; without it, only when somebody asks."""

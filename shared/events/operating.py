@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from shared.events.model import Event
 from shared.run.promoted import Promotion
@@ -14,3 +16,53 @@ class ConnectorPromoted(Event):
     event_type: ClassVar[str] = "aether.connector.promoted.v1"
     connector: str
     promotion: Promotion
+
+
+NOTICE_TEXT_MAX = 300
+NoticeText = Annotated[str, Field(max_length=NOTICE_TEXT_MAX)]
+ConditionKind = Literal[
+    "run_awaiting_approval",
+    "run_held",
+    "run_paused",
+    "run_blocked",
+    "run_failed",
+    "run_partial",
+    "schedule_paused",
+    "connection_quarantined",
+    "alarm_raised",
+    "unknown_effects",
+]
+"""The states of the house that people are told of."""
+
+
+class NoticeSent(Event):
+    """People were told on one channel that a condition began or ended; the memory of what was told. No address."""
+
+    event_type: ClassVar[str] = "aether.notice.sent.v1"
+    condition: NoticeText
+    """Id of this occurrence of the condition."""
+    kind: ConditionKind
+    change: Literal["began", "ended"]
+    channel: NoticeText
+    outcome: Literal["sent", "summarised", "given_up"]
+    """`summarised`: told within a notice of many; `given_up`: its channel did not take it for a day."""
+    tries: int = Field(ge=1)
+    at: str
+    since: str
+    """When the condition began."""
+    connector: NoticeText | None = None
+    run: NoticeText | None = None
+    connection: NoticeText | None = None
+    code: NoticeText | None = None
+
+
+class NoticesTakenOver(Event):
+    """A monitor holds the lease of notices; what was told before lies before this fact in the log."""
+
+    event_type: ClassVar[str] = "aether.notice.taken_over.v1"
+    holder: NoticeText
+    fencing_token: int = Field(ge=1)
+
+
+NOTICE_SENT_SUBJECT = "audit.monitor.notice_sent"
+NOTICES_TAKEN_OVER_SUBJECT = "audit.monitor.notices_taken_over"

@@ -41,6 +41,11 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.run.state.v1", "run.{run}.state", ("extractor", "differ", "applier")),
     Publication("aether.connector.active.v1", "connector.{connector}.active", ("extractor", "applier")),
     Publication("aether.connector.declared.v1", "connector.{connector}.declared", ("differ",)),
+    Publication("aether.schedule.state.v1", "connector.{connector}.schedule", ("extractor",)),
+    Publication("aether.schedule.fired.v1", "evt.extractor.schedule_fired.{connector}", ("extractor",)),
+    Publication("aether.schedule.skipped.v1", "evt.extractor.schedule_skipped.{connector}", ("extractor",)),
+    Publication("aether.schedule.paused.v1", "evt.extractor.schedule_paused.{connector}", ("extractor",)),
+    Publication("aether.schedule.resumed.v1", "evt.extractor.schedule_resumed.{connector}", ("extractor",)),
     Publication("aether.connector.promotions.v1", "connector.{connector}.promoted", ("extractor",)),
     Publication("aether.connector.promoted.v1", "evt.extractor.connector_promoted.{connector}", ("extractor",)),
     Publication("aether.delta.declared.v1", "evt.differ.delta_declared.{connector}", ("differ",)),
@@ -90,4 +95,7 @@ PUBLISHES: tuple[Publication, ...] = (
     Publication("aether.audit.messages_lost.v1", "audit.auditor.messages_lost", ("auditor",)),
     Publication("aether.audit.change_revealed.v1", "audit.auditor.change_revealed", ("auditor",)),
     Publication("aether.console.acted.v1", "audit.console.acted", ("console",)),
+    # Notices to people.
+    Publication("aether.notice.sent.v1", "audit.monitor.notice_sent", ("monitor",)),
+    Publication("aether.notice.taken_over.v1", "audit.monitor.notices_taken_over", ("monitor",)),
 )

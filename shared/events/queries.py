@@ -72,6 +72,8 @@ class RunView(Document):
     """Who asked that the run pause at its next change, while it has not."""
     is_sealed: bool
     """Whether the whole run is in the audit log under a signed checkpoint."""
+    trace: str | None = None
+    """The run's trace, in 32 hexadecimal digits; None for a run of a release that did not keep it."""
 
 
 class RunsAnswer(Document):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from shared.events import commands, facts, operating
+from shared.events import commands, facts, operating, schedules
 from shared.events.model import Event
 from shared.plan.document import Plan, PlanIndexPart, PlanPage
 from shared.run.active import ConnectorActive
 from shared.run.declared import DeclaredDeltas
 from shared.run.promoted import ConnectorPromotions
 from shared.run.state import RunState
+from shared.schedule.state import ScheduleState
 
 EVENTS: dict[str, type[Event]] = {
     event.event_type: event
@@ -18,6 +19,13 @@ EVENTS: dict[str, type[Event]] = {
         DeclaredDeltas,
         ConnectorPromotions,
         operating.ConnectorPromoted,
+        ScheduleState,
+        schedules.ScheduleFired,
+        schedules.ScheduleSkipped,
+        schedules.SchedulePaused,
+        schedules.ScheduleResumed,
+        operating.NoticeSent,
+        operating.NoticesTakenOver,
         Plan,
         PlanPage,
         PlanIndexPart,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shared.clock import Clock
-from shared.errors import NeedsPerson
+from shared.errors import AetherError, NeedsPerson
 from shared.ports.pacing import Use
-from shared.secrets import Secret
+from shared.secrets import Secret, forget_kept
 
 RENEWED_BEFORE_END_SECONDS: Final = 60.0
 """A token is not used in its last minute: the request may arrive late, and the other side's clock may be ahead."""
@@ -30,6 +30,32 @@ class Credential(Protocol):
     def forget(self, sent: Mapping[str, str]) -> bool:
         """The headers that were sent have been refused: whether another try would send others."""
         ...
+
+
+class Referenced:
+    """Headers made of a secret, which is read again when they are refused: it may have been changed meanwhile."""
+
+    def __init__(self, read: Callable[[], Mapping[str, str]]) -> None:
+        """`read` makes the headers of what the secret's reference holds then; it is asked at once."""
+        self._read = read
+        self._headers = dict(read())
+
+    async def headers(self, use: Use) -> Mapping[str, str]:
+        """The headers."""
+        return self._headers
+
+    def forget(self, sent: Mapping[str, str]) -> bool:
+        """Read the secret again, unless somebody else has since; it is read once for each refusal, never in a loop."""
+        if dict(sent) != self._headers:
+            return True
+        forget_kept()
+        try:
+            found = dict(self._read())
+        except AetherError:
+            return False  # what was refused says more than that there is nothing else
+        is_another = found != self._headers
+        self._headers = found
+        return is_another
 
 
 class Fixed:

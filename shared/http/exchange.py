@@ -11,7 +11,7 @@ import hashlib
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -24,6 +24,7 @@ from shared.http.limits import retry_after_of
 from shared.http.lines import Lines
 from shared.http.settings import HttpSettings
 from shared.http.shape import Json, parsed
+from shared.ports.metering import Request
 from shared.ports.pacing import Allowance, Use
 from shared.ports.surroundings import Surroundings
 
@@ -77,6 +78,7 @@ class Exchange:
     ) -> None:
         """`headers` go with every request; `allowance_of` reads what answers say is left of a rate."""
         self._settings = settings
+        self._address = _address_of(settings.base_url)
         self._credential = credential
         self._surroundings = surroundings
         self._allowance_of = allowance_of
@@ -186,17 +188,23 @@ class Exchange:
         received = await self._in_turn(method, path, use, query, sent.with_headers(proof))
         if received.status == httpx.codes.UNAUTHORIZED and self._credential.forget(proof):
             # Who is not let in has done nothing: a token that ended between two requests costs one more.
-            received = await self._in_turn(
-                method, path, use, query, sent.with_headers(await self._credential.headers(use))
-            )
+            renewed = sent.with_headers(await self._credential.headers(use))
+            received = await self._in_turn(method, path, use, query, renewed, resend=1)
         return received
 
     async def _in_turn(
-        self, method: str, path: str, use: Use, query: Mapping[str, str | int] | None, sent: _Sent
+        self,
+        method: str,
+        path: str,
+        use: Use,
+        query: Mapping[str, str | int] | None,
+        sent: _Sent,
+        *,
+        resend: int = 0,
     ) -> Received:
         async with self._lines.one() as line:
             await self._surroundings.pacer.turn(use)
-            received = await self._metered(line, method, path, use, query, sent)
+            received = await self._metered(line, method, path, use, query, sent, resend=resend)
         allowance = None if self._allowance_of is None else self._allowance_of(received.headers)
         if allowance is not None:
             await self._surroundings.pacer.heard(allowance)
@@ -210,15 +218,21 @@ class Exchange:
         use: Use,
         query: Mapping[str, str | int] | None,
         sent: _Sent,
+        *,
+        resend: int,
     ) -> Received:
         began, outcome = self._surroundings.clock.monotonic_seconds(), "no answer"
+        request = Request(method, host=self._address.host, port=self._address.port, resend=resend)
         try:
             received = await self._exchange(line, method, path, query, sent)
-            outcome = f"{received.status // 100}xx"
+            outcome, request = f"{received.status // 100}xx", replace(request, status=received.status)
             return received
+        except BaseException as problem:
+            request = replace(request, error=type(problem).__name__)
+            raise
         finally:
             seconds = self._surroundings.clock.monotonic_seconds() - began
-            self._surroundings.meter.saw(use=use, outcome=outcome, seconds=seconds)
+            self._surroundings.meter.saw(use=use, outcome=outcome, seconds=seconds, request=request)
 
     async def _exchange(
         self, line: httpx.AsyncClient, method: str, path: str, query: Mapping[str, str | int] | None, sent: _Sent
@@ -243,6 +257,22 @@ class Exchange:
             # Nobody here asks for parts: whoever sends one has kept the rest back.
             is_whole = response.status_code != httpx.codes.PARTIAL_CONTENT
             return Received(response.status_code, response.headers, b"".join(chunks), is_whole=is_whole)
+
+
+@dataclass(frozen=True)
+class _Address:
+    """What of the address may be told: whom we ask, never for what."""
+
+    host: str | None
+    port: int | None
+
+
+def _address_of(base_url: str) -> _Address:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        return _Address(None, None)  # whoever asks is told so by the request itself
+    return _Address(url.host or None, url.port or {"http": 80, "https": 443}.get(url.scheme))
 
 
 @dataclass(frozen=True)

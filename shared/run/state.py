@@ -90,6 +90,8 @@ class RunState(Event):
     """The run whose failed changes this one tries again, under that run's plan and approvals."""
     retry_plan_of: str | None = None
     """The run whose plan that is: `retry_of` itself, or what it is a retry of in turn."""
+    trace: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    """The trace of the run, in hexadecimal digits (W3C Trace Context); whoever publishes the document puts it there."""
 
     @property
     def plan_run(self) -> str:

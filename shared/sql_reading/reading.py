@@ -22,14 +22,15 @@ import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import polars as pl
 from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import NeedsPerson, StopRun, TryLater
+from shared.ports.metering import Request
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import ExpectedRows, Finding, Page
 from shared.sql_reading.cells import frame_of, with_joined
@@ -84,6 +85,7 @@ class SqlReading:
         # A reading is one request of the connection's budget, however many pages it comes in.
         await self._surroundings.pacer.turn("SRC")
         began, outcome = self._surroundings.clock.monotonic_seconds(), "no answer"
+        request = _request_to(self._cursor.engine)
         loop = asyncio.get_running_loop()
         # One thread for the whole reading: a connection of SQLite may not change threads.
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sql-reading")
@@ -108,10 +110,11 @@ class SqlReading:
                     break
             self._expected = await loop.run_in_executor(thread, self._cursor.proven, count, rows)
             outcome = "done"
-        except (NeedsPerson, StopRun):
-            outcome = "refused"
+        except (NeedsPerson, StopRun) as error:
+            outcome, request = "refused", replace(request, error=error.code)
             raise
         except TryLater as error:
+            request = replace(request, error=error.code)
             if error.failure.category == "rate_limited":
                 await self._surroundings.pacer.slow_down(error.retry_after_seconds)
             raise
@@ -119,7 +122,17 @@ class SqlReading:
             thread.submit(self._cursor.close)
             thread.shutdown(wait=False)
             seconds = self._surroundings.clock.monotonic_seconds() - began
-            self._surroundings.meter.saw(use="SRC", outcome=outcome, seconds=seconds)
+            self._surroundings.meter.saw(use="SRC", outcome=outcome, seconds=seconds, request=request)
+
+
+_DATABASES: Final = {"mssql": "microsoft.sql_server", "postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
+"""What OpenTelemetry calls the databases that SQLAlchemy knows by these names."""
+
+
+def _request_to(engine: Engine) -> Request:
+    """What may be told of the reading: which database is asked, never for what."""
+    database = _DATABASES.get(engine.dialect.name, "other_sql")
+    return Request("SELECT", host=engine.url.host, port=engine.url.port, database=database)
 
 
 @dataclass

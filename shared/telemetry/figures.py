@@ -28,7 +28,7 @@ class Figure:
 
 LABELS: Final = frozenset(
     {
-        "act", "channel", "check", "code", "command", "connection", "connector", "consumer", "entity", "event", "mode",
+        "act", "channel", "code", "connection", "connector", "consumer", "entity", "event", "mode",
         "name", "outcome", "phase", "place", "route", "server", "service", "setting", "status", "stream", "use",
         "verdict", "version",
     }
@@ -43,7 +43,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
            "When the oldest run in this state came into it.", "monitor"),
     Figure("aether_run_changes_planned_total", "counter", ("connector",), "Changes of applied plans.", "monitor"),
     Figure("aether_run_changes_total", "counter", ("connector", "outcome"),
-           "Changes of ended runs by the nine outcomes.", "monitor"),
+           "Changes of ended runs in mode apply by the nine outcomes.", "monitor"),
     Figure("aether_run_failures_total", "counter", ("connector", "code"),
            "Failures of runs and of their changes by code of the catalogue.", "monitor"),
     Figure("aether_run_seconds", "histogram", ("connector", "mode"),
@@ -63,6 +63,8 @@ FIGURES: Final[tuple[Figure, ...]] = (
            "Since when no read of the entity was without quarantine.", "monitor"),
     Figure("aether_unknown_effects", "gauge", ("connector",),
            "Changes with an intent and no outcome, or whose outcome is unknown.", "monitor"),
+    Figure("aether_monitor_last_look_timestamp_seconds", "gauge", (),
+           "When the monitor last read the auditor's record; figures of runs are as of then.", "monitor"),
     # --- schedules
     Figure("aether_schedule_last_due_timestamp_seconds", "gauge", ("connector",),
            "The last time that was due and not left out by calendar, blackout or pause.", "extractor"),
@@ -100,7 +102,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("aether_bus_wait_seconds", "histogram", ("consumer",),
            "From a message's storing to its first delivery here.", "every"),
     Figure("aether_handler_seconds", "histogram", ("event", "outcome"),
-           "Handling of one event or command; its exemplars name traces.", "every"),
+           "Handling of one event or command; its exemplars name traces.", "extractor, differ and applier"),
     # --- outside systems
     Figure("aether_system_requests_total", "counter", ("connection", "use", "outcome"),
            "Requests to outside systems by how they ended.", "extractor and applier"),

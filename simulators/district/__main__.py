@@ -30,9 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--aeries-url", help="SQLAlchemy address; default an SQLite file in the folder")
     parser.add_argument("--hr-url", help="SQLAlchemy address; default an SQLite file in the folder")
     parser.add_argument("--replace", action="store_true", help="drop tables of these names at the given addresses")
+    parser.add_argument("--keep", action="store_true", help="do nothing when the folder holds a district already")
     for each in fields(ChangeCounts):
         parser.add_argument(f"--{each.name.replace('_', '-')}", type=int, default=each.default, metavar="N")
     options = parser.parse_args(arguments)
+    if options.keep and (options.out / "truth.json").exists():
+        sys.stdout.write(f"{options.out} holds a district, which is kept\n")
+        return 0
     try:
         truth = make(
             out=options.out,

@@ -16,7 +16,7 @@ import httpx
 
 from shared.errors import AetherError, NeedsPerson, OutcomeUnknown, RecordRefused, StopRun, TargetMoved
 from shared.http import Exchange, Json, Received, WrongShape
-from shared.http.credentials import Fixed, plain
+from shared.http.credentials import Referenced, plain
 from shared.ports.pacing import Use
 from shared.ports.surroundings import Surroundings
 from shared.ports.wire import WireWrite
@@ -46,12 +46,15 @@ class AeriesClient:
 
     def __init__(self, config: AeriesApiConfig, surroundings: Surroundings, *, may_write: bool) -> None:
         reference = (config.write_certificate if may_write else None) or config.certificate
-        certificate = plain(surroundings.resolve(reference), reference=reference)
+
+        def proof() -> dict[str, str]:
+            return {"AERIES-CERT": plain(surroundings.resolve(reference), reference=reference)}
+
         self._year = {"DatabaseYear": config.database_year}
         self._together = asyncio.Semaphore(config.requests_at_once)
         self._exchange = Exchange(
             config,
-            credential=Fixed({"AERIES-CERT": certificate}),
+            credential=Referenced(proof),
             surroundings=surroundings,
             headers={"Accept": JSON},
         )

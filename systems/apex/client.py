@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import httpx
@@ -48,7 +49,8 @@ class ApexClient:
         """Reads the secret now; `NeedsPerson` (SYS_SECRET) names the reference of one that cannot be used."""
         self._client_id = (config.write_client_id if may_write else None) or config.client_id
         reference = (config.write_client_secret if may_write else None) or config.client_secret
-        self._secret = secret_of(reference, surroundings)
+        self._secret = partial(secret_of, reference, surroundings)
+        self._secret()  # what cannot be read is told at the opening
         self._base = f"/{config.path_prefix}" if config.path_prefix else ""
         self._granting = Exchange(config, credential=Fixed({}), surroundings=surroundings, headers={})
         credential = Granted(self._token, clock=surroundings.clock)
@@ -156,6 +158,7 @@ class ApexClient:
 
     async def _token(self, use: Use) -> Token:
         """A new token; Apex wants the credentials by HTTP Basic and in the body as well."""
+        secret = self._secret()
         received = await self._granting.ask(
             "POST",
             "/token",
@@ -163,9 +166,9 @@ class ApexClient:
             body={
                 "grant_type": "client_credentials",
                 "client_id": self._client_id,
-                "client_secret": str(self._secret),
+                "client_secret": str(secret),
             },
-            headers={"Authorization": basic(self._client_id, self._secret)},
+            headers={"Authorization": basic(self._client_id, secret)},
         )
         return await token_in(
             received,

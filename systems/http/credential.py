@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 from urllib.parse import quote
 
 import httpx
 
 from shared.errors import NeedsPerson
-from shared.http.credentials import Credential, Fixed, Granted, Token, plain
+from shared.http.credentials import Credential, Fixed, Granted, Referenced, Token, plain
 from shared.http.exchange import Exchange, Received
 from shared.http.shape import WrongShape, at
 from shared.ports.pacing import Use
@@ -32,20 +34,25 @@ def credential_of(
         case BasicAuth(), BasicSettings():
             user = (settings.write_user if may_write else None) or settings.user
             reference = (settings.write_password if may_write else None) or settings.password
-            return Fixed({"Authorization": _basic(user, _secret(reference, surroundings))}), None
+            return Referenced(lambda: {"Authorization": _basic(user, _secret(reference, surroundings))}), None
         case HeaderAuth(name=name), HeaderSettings():
             reference = (settings.write_key if may_write else None) or settings.key
-            return Fixed({name: plain(surroundings.resolve(reference), reference=reference)}), None
+            return Referenced(lambda: {name: plain(surroundings.resolve(reference), reference=reference)}), None
         case BearerAuth(), BearerSettings():
             reference = (settings.write_token if may_write else None) or settings.token
-            text = plain(surroundings.resolve(reference), reference=reference)
-            return Fixed({"Authorization": f"Bearer {text}"}), None
+
+            def bearer() -> dict[str, str]:
+                return {"Authorization": f"Bearer {plain(surroundings.resolve(reference), reference=reference)}"}
+
+            return Referenced(bearer), None
         case OauthAuth() as auth, OauthSettings():
             client_id = (settings.write_client_id if may_write else None) or settings.client_id
             reference = (settings.write_client_secret if may_write else None) or settings.client_secret
             address = settings.model_copy(update={"base_url": settings.token_base_url or settings.base_url})
             exchange = Exchange(address, credential=Fixed({}), surroundings=surroundings, headers={})
-            granting = _Granting(auth, client_id, _secret(reference, surroundings), exchange)
+            secret = partial(_secret, reference, surroundings)
+            secret()  # what cannot be read is told at the opening
+            granting = _Granting(auth, client_id, secret, exchange)
             return Granted(granting.token, clock=surroundings.clock), exchange
     raise AssertionError("the settings were made for another interface")
 
@@ -56,7 +63,8 @@ class _Granting:
 
     auth: OauthAuth
     client_id: str
-    client_secret: Secret
+    client_secret: Callable[[], Secret]
+    """Reads it anew for each token, of which a run may need several."""
     exchange: Exchange
 
     async def token(self, use: Use) -> Token:
@@ -64,7 +72,8 @@ class _Granting:
         asked = {"grant_type": "client_credentials"}
         if self.auth.scope is not None:
             asked["scope"] = self.auth.scope
-        proof = {"client_id": self.client_id, "client_secret": str(self.client_secret)}
+        secret = self.client_secret()
+        proof = {"client_id": self.client_id, "client_secret": str(secret)}
         match self.auth.send:
             case "form":
                 received = await self.exchange.ask("POST", self.auth.token_path, use=use, form={**asked, **proof})
@@ -72,7 +81,7 @@ class _Granting:
                 received = await self.exchange.ask("POST", self.auth.token_path, use=use, body={**asked, **proof})
             case "basic":
                 # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
-                header = _basic(quote(self.client_id, safe=""), Secret(quote(self.client_secret, safe="")))
+                header = _basic(quote(self.client_id, safe=""), Secret(quote(secret, safe="")))
                 received = await self.exchange.ask(
                     "POST", self.auth.token_path, use=use, form=asked, headers={"Authorization": header}
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -57,7 +58,8 @@ class OneRosterClient:
         """Reads the secret now; `NeedsPerson` (SYS_SECRET) names the reference of one that cannot be used."""
         self._config = config
         self._client_id = config.client_id or ""
-        self._secret = secret_of(config.client_secret or "", surroundings)
+        self._secret = partial(secret_of, config.client_secret or "", surroundings)
+        self._secret()  # what cannot be read is told at the opening
         self._base = config.base_path if config.base_path is not None else BASE_PATHS[config.version]
         self._granting = Exchange(config.http(), credential=Fixed({}), surroundings=surroundings, headers={})
         credential = Granted(self._token, clock=surroundings.clock)
@@ -95,10 +97,10 @@ class OneRosterClient:
         form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
         headers: dict[str, str] = {}
         if self._config.client_auth == "form":
-            form |= {"client_id": self._client_id, "client_secret": str(self._secret)}
+            form |= {"client_id": self._client_id, "client_secret": str(self._secret())}
         else:
             # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
-            secret = Secret(quote(self._secret, safe=""))
+            secret = Secret(quote(self._secret(), safe=""))
             headers["Authorization"] = basic(quote(self._client_id, safe=""), secret)
         path = self._config.token_path if self._config.token_path is not None else f"{self._base}/token"
         received = await self._granting.ask("POST", path, use="SRC", form=form, headers=headers)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.errors import AetherError, NeedsPerson, OutcomeUnknown, RecordRefused, StopRun, TargetMoved
-from shared.http.credentials import Fixed, plain
+from shared.http.credentials import Referenced, plain
 from shared.http.exchange import JSON_TYPE, Exchange, Received
 from shared.http.limits import AllowanceHeaders, allowance_of
 from shared.http.shape import Json, WrongShape
@@ -43,10 +43,13 @@ class SnipeitClient:
         """Reads the token now; `NeedsPerson` (SYS_SECRET) names the reference of one that cannot be used."""
         self._surroundings = surroundings
         reference = (config.write_token or config.token) if may_write else config.token
-        token = plain(surroundings.resolve(reference), reference=reference)
+
+        def proof() -> dict[str, str]:
+            return {"Authorization": f"Bearer {plain(surroundings.resolve(reference), reference=reference)}"}
+
         self._exchange = Exchange(
             config,
-            credential=Fixed({"Authorization": f"Bearer {token}"}),
+            credential=Referenced(proof),
             surroundings=surroundings,
             # Without it failures come as redirects and pages in HTML (issues #10631 and #14653, read 2026-11-22).
             headers={"Accept": JSON_TYPE},

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 
+from shared.ports.metering import Request
 from shared.ports.pacing import Allowance, Use
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Source, Target
@@ -52,7 +53,7 @@ class Observed:
     async def heard(self, allowance: Allowance) -> None:
         """Nothing."""
 
-    def saw(self, *, use: Use, outcome: str, seconds: float) -> None:
+    def saw(self, *, use: Use, outcome: str, seconds: float, request: Request | None = None) -> None:
         """Counts."""
         self.measured += 1
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -24,12 +25,14 @@ from shared.events.commands import Reply
 from shared.hashing.canonical import canonical_json
 from shared.run.states import EXIT_CODES
 from shared.secrets import resolve
+from tests.support.figures import faults_of, value_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONNECTOR = "titanhst-staff"
 STAFF = 1200
 VERB_SECONDS_MAX = 120
+FIGURES_SECONDS_MAX = 30
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,21 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="function")
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with Stack(tmp_path / "data", is_demo=True, staff=STAFF, differs=2) as stack:
+async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    """A house; a whole one also has what stands beside the road."""
+    is_whole = getattr(request, "param", None) == "whole"
+    with socket.socket() as probe:  # not the console's usual port, which another test may be about to take
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with Stack(
+        tmp_path / "data",
+        is_demo=True,
+        staff=STAFF,
+        differs=2,
+        has_console=is_whole,
+        console_port=port,
+        has_monitor=is_whole,
+    ) as stack:
         yield House(stack)
 
 
@@ -98,6 +114,7 @@ async def _export_is_proven_elsewhere(house: House, folder: Path) -> None:
     assert (added.code, added.document["is_valid"], added.document["is_proven"]) == (1, True, False)
 
 
+@pytest.mark.parametrize("house", ["whole"], indirect=True)
 async def test_operator_asks_approver_approves_auditor_proves(house: House, tmp_path: Path) -> None:
     dry = await house.aether("run", CONNECTOR, "--dry-run", "--json")
     assert dry.code == dry.document["exit_code"] in (2, 4)
@@ -133,7 +150,34 @@ async def test_operator_asks_approver_approves_auditor_proves(house: House, tmp_
     assert verified.document["runs_sealed"] >= 2
     assert verified.document["entries_proven"] == verified.document["entries"]
     await _export_is_proven_elsewhere(house, tmp_path)
-    assert (await house.aether("doctor", "--json")).document["is_sound"] is True
+    sound = (await house.aether("doctor", "--json")).document
+    assert sound["is_sound"] is True
+    assert {"service console", "service monitor"} <= {check["name"] for check in sound["checks"]}
+    await _every_figure_is_of_the_table(house)
+
+
+async def _every_figure_is_of_the_table(house: House) -> None:
+    """Of each of these programs, after it has worked."""
+    async with httpx.AsyncClient() as asking:
+
+        async def told_by(name: str) -> str:
+            return (await asking.get(f"{house.stack.admin_url(name)}/metrics")).raise_for_status().text
+
+        ended = {"connector": CONNECTOR, "mode": "apply", "status": "no_changes"}
+        async with asyncio.timeout(FIGURES_SECONDS_MAX):
+            while value_of(await told_by("monitor"), "aether_runs_ended_total", **ended) != 1:
+                await asyncio.sleep(0.2)
+        programs = {"extractor": "extractor", "differ": "differ-1", "applier": "applier", "auditor": "auditor",
+                    "console": "console", "monitor": "monitor"}  # fmt: skip
+        told = {service: await told_by(name) for service, name in programs.items()}
+    assert [fault for service, text in told.items() for fault in faults_of(text, service)] == []
+    assert value_of(told["monitor"], "aether_bus_server_up", server="aether") == 1
+    assert value_of(told["monitor"], "aether_guard_level", connector=CONNECTOR) is not None
+    assert (value_of(told["extractor"], "aether_bus_wait_seconds_count", consumer="extractor") or 0) > 0
+    assert (value_of(told["auditor"], "aether_disk_free_bytes", place="data") or 0) > 0
+    written = house.stack.layout.read_token.stat().st_mtime
+    changed = "aether_credential_changed_timestamp_seconds"
+    assert value_of(told["extractor"], changed, connection="titanhst", setting="token") == pytest.approx(written)
 
 
 async def test_rejected_and_cancelled_runs_end_with_their_own_exit_code(house: House) -> None:

@@ -101,7 +101,7 @@ def fault_of(span: str, beside: Path) -> str | None:
         return None if is_file(span, beside) else f"there is no file {span}"
     if CODE.fullmatch(span) or SETTING.fullmatch(span):
         return None
-    bare = span.removesuffix("()").removesuffix("_total")  # which the metrics library adds to a counter
+    bare = span.removesuffix("()")
     if bare in FOREIGN:
         return None if hasattr(importlib.import_module(FOREIGN[bare]), bare) else f"{FOREIGN[bare]} has no {bare}"
     if (TYPE.fullmatch(bare) or NAME.fullmatch(bare)) and bare not in defined_names():
@@ -177,7 +177,7 @@ def test_a_command_that_exists_is_not_complained_of(line: str) -> None:
     assert command_fault(line) is None
 
 
-@pytest.mark.parametrize("service", ["applier", "auditor", "differ", "extractor"])
+@pytest.mark.parametrize("service", ["applier", "auditor", "differ", "extractor", "monitor"])
 def test_the_card_of_a_service_names_exactly_its_settings(service: str) -> None:
     module = importlib.import_module(f"services.{service}.settings")
     (settings,) = (

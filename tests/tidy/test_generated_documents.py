@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.documents import asyncapi, connector_language, interface_language, settings, systems
+from deploy.documents import asyncapi, connector_language, figures, interface_language, settings, systems
 from shared import failures_document
 from shared.bus import documents
 from shared.contract import schema
@@ -25,6 +25,7 @@ from tests.tidy.tree import ROOT
         ("docs/asyncapi.yaml", asyncapi.document_text),
         ("docs/http-interface.md", interface_language.render_markdown),
         ("docs/configuration.md", settings.render_markdown),
+        ("docs/figures.md", figures.render_markdown),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
@@ -63,6 +64,7 @@ def test_make_documents_writes_every_generated_document() -> None:
         "docs/asyncapi.yaml",
         "docs/http-interface.md",
         "docs/configuration.md",
+        "docs/figures.md",
     ):
         assert f"$(TOOLS)/document {name}" in makefile
     assert "deploy.documents.systems README.md" in makefile

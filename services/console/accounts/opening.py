@@ -24,7 +24,7 @@ async def open_accounts(settings: ConsoleSettings, *, telling: Telling, clock: C
     sealing = Sealing(str(resolve(settings.session_key)))
     path = settings.first_accounts if settings.local_accounts else None
     first = {} if path is None else _first_accounts(path)
-    store = AccountStore.open(settings.database_url)
+    store = AccountStore.open(settings.database_url, password=settings.database_password)
     accounts = Accounts(
         settings=settings, store=store, people=people, sealing=sealing, telling=telling, clock=clock, ids=ids
     )

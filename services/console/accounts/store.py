@@ -9,11 +9,12 @@ from typing import Any, Self
 
 from sqlalchemy import Select, Table, delete, event, func, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.console.accounts import tables
 from services.console.accounts.migrations import migrate
+from shared.database import async_engine
 
 POOL_CONNECTIONS = 5
 SQLITE_BUSY_MS = 10_000
@@ -71,9 +72,9 @@ class AccountStore:
         self._engine = engine
 
     @classmethod
-    def open(cls, database_url: str) -> Self:
-        """The store at an address; nothing is connected yet."""
-        engine = create_async_engine(database_url, pool_size=POOL_CONNECTIONS, pool_pre_ping=True)
+    def open(cls, database_url: str, *, password: str | None = None) -> Self:
+        """The store at an address, with the reference of its password; nothing is connected yet."""
+        engine = async_engine(database_url, password=password, pool_size=POOL_CONNECTIONS, pool_pre_ping=True)
         if engine.dialect.name == "sqlite":
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return cls(engine)

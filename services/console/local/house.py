@@ -41,7 +41,8 @@ class LocalHouse:
     def of(cls, settings: ConsoleSettings, definitions: Definitions) -> Self:
         """The tables that the settings name; nothing is connected yet."""
         url, schema = settings.local_database_url, settings.local_database_schema
-        data = None if url is None else LocalData.open(url, schema=schema, prefix=settings.local_table_prefix)
+        password, prefix = settings.local_database_password, settings.local_table_prefix
+        data = None if url is None else LocalData.open(url, password=password, schema=schema, prefix=prefix)
         return cls(data, definitions, connectors=settings.connectors)
 
     async def close(self) -> None:

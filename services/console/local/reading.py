@@ -48,9 +48,9 @@ class LocalData:
         self._prefix = prefix
 
     @classmethod
-    def open(cls, url: str, *, schema: str | None, prefix: str) -> Self:
-        """The tables at an address; nothing is connected yet."""
-        return cls(read_only_engine(url), schema=schema, prefix=prefix)
+    def open(cls, url: str, *, password: str | None = None, schema: str | None, prefix: str) -> Self:
+        """The tables at an address, with the reference of its password; nothing is connected yet."""
+        return cls(read_only_engine(url, password=password), schema=schema, prefix=prefix)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -103,13 +103,17 @@ async def test_first_requests_are_paced_like_all_others(bus: BusUnderTest) -> No
 
 async def test_refusal_that_one_hears_is_obeyed_by_all(bus: BusUnderTest) -> None:
     name = bus.unique("shared")
-    one, two = pacer_on(await bus.js_as("applier"), name), pacer_on(await bus.js_as("extractor"), name)
+    waits: list[float] = []
+    one = pacer_on(await bus.js_as("applier"), name, on_wait=waits.append)
+    two = pacer_on(await bus.js_as("extractor"), name)
     await one.turn("APL")
     await two.turn("SRC")
     refused_at = time.monotonic()
     await one.slow_down(0.7)
     await asyncio.gather(one.turn("APL"), two.turn("SRC"))
     assert time.monotonic() - refused_at >= 0.69
+    assert len(waits) == 2
+    assert waits[1] >= 0.6 > waits[0]
     assert (await document(await bus.js_as("applier"), name)).rate < RATE
 
 

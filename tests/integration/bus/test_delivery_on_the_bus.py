@@ -120,9 +120,10 @@ async def test_handled_message_is_acknowledged_and_measured_by_shape(patient_bus
         await until(lambda: is_empty(patient_bus))
         assert seen == [1]
         assert service.count("aether_bus_verdicts_total", consumer="differ", verdict="ack") == 1
+        assert service.count("aether_bus_wait_seconds_count", consumer="differ") == 1
         labels = {"app_name": "differ", "broker": "nats", "handler": "cmd.diff"}
         assert service.count("faststream_received_messages_total", **labels) == 1
-        assert {span.name for span in service.spans.get_finished_spans()} == {"cmd.diff create", "cmd.diff process"}
+        assert {span.name for span in service.spans.get_finished_spans()} == {"process cmd.diff"}
 
 
 async def test_message_that_is_no_json_becomes_a_dead_letter_at_once(patient_bus: BusUnderTest) -> None:
@@ -183,6 +184,8 @@ async def test_failing_message_is_retried_after_pauses_and_then_laid_among_the_d
         await send(patient_bus, "r1.0")
         await until(lambda: is_empty(patient_bus))
         assert service.count("aether_bus_verdicts_total", consumer="differ", verdict="retry") == 2
+        # How long it waits to be tried again is no wait for its first delivery.
+        assert service.count("aether_bus_wait_seconds_count", consumer="differ") == 1
     assert len(times) == QUICK.deliveries_max
     assert times[1] - times[0] >= 0.05
     assert times[2] - times[1] >= 0.1

@@ -28,6 +28,7 @@ from shared.bus.topology import (
     permissions_of_person,
     stream_of,
 )
+from shared.clock import SystemClock, to_text
 from tests.support.bus import PEOPLE, BusUnderTest
 
 PEOPLE_NAMES = tuple(person.name for person in PEOPLE)
@@ -254,8 +255,12 @@ async def test_service_can_do_all_that_it_must(own_bus: BusUnderTest, service: s
             subject = "dlq.differ.CORE"
         if subject == "":
             subject = "evt.differ.x1"
-        writer = next(one.name for one in SERVICES if any(matches(pattern, subject) for pattern in one.publishes))
-        await publish_one(writers[writer], Outgoing(subject, b"{}", f"for {consumer.name}"))
+        if subject.startswith("tick."):  # which nobody may publish: the server makes it when a schedule is due
+            due = {"Nats-Schedule": f"@at {to_text(SystemClock().now())}", "Nats-Schedule-Target": subject}
+            await js.publish(f"sched.{subject.removeprefix('tick.')}", b"{}", headers=due)
+        else:
+            writer = next(one.name for one in SERVICES if any(matches(pattern, subject) for pattern in one.publishes))
+            await publish_one(writers[writer], Outgoing(subject, b"{}", f"for {consumer.name}"))
         pull = await js.pull_subscribe_bind(
             durable=consumer.name, stream=consumer.stream, inbox_prefix=f"{inbox_prefix(service)}.".encode()
         )

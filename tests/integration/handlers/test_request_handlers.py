@@ -12,13 +12,23 @@ import pytest
 
 from services.applier.commands import on_pause_run, on_resume_run, on_retry_run
 from services.differ.handlers import on_approve_run, on_declare_delta, on_reject_run, on_withdraw_delta
-from services.extractor.handlers import on_cancel_run, on_promote_connector, on_request_run
+from services.extractor.handlers import (
+    on_cancel_run,
+    on_pause_schedule,
+    on_promote_connector,
+    on_request_run,
+    on_resume_schedule,
+)
+from services.extractor.schedule_moves import document as schedule_document
 from shared.bus.dispatch import RequestRoute
 from shared.clock import to_text
 from shared.contract.catalog import Connectors
 from shared.events.commands import DeclareDelta, NameRun, PromoteConnector, RequestRun, WithdrawDelta
 from shared.events.facts import CommandRefused
 from shared.events.model import Document
+from shared.events.schedules import NameSchedule
+from shared.run.moves import Decision, Move
+from shared.schedule.state import ScheduleState
 from tests.integration.handlers.small_house import CLOCK, REQUESTS, SmallHouse
 
 
@@ -78,6 +88,23 @@ async def _withdrawal(house: SmallHouse) -> Document:
     return WithdrawDelta(declaration=house.declaration, reason="as told")
 
 
+async def _scheduled(house: SmallHouse) -> None:
+    await house.request()
+    state = ScheduleState(connector=house.connector, since=to_text(CLOCK.now()), clause="sha256:0")
+    replica = await house.replica("extractor")
+    await replica.context.committer.commit(Move(reads=(), decide=lambda _: Decision((schedule_document(state),))))
+
+
+async def _paused_schedule(house: SmallHouse) -> None:
+    await _scheduled(house)
+    reply = await (await house.replica("extractor")).ask("aether.schedule.pause", await _named(house), who="otto")
+    assert reply.is_accepted
+
+
+async def _named(house: SmallHouse) -> Document:
+    return NameSchedule(connector=house.connector, reason="as told")
+
+
 async def _in_production(house: SmallHouse) -> None:
     await house.request()
     house.environment = "production"
@@ -99,10 +126,12 @@ CASES: dict[Any, Case] = {
     on_resume_run: Case(SmallHouse.to_paused, _name, "otto", "applying", "APV_WRONG_STATE"),
     on_declare_delta: Case(_admitted, _declaration, "otto", None, "APV_MALFORMED"),
     on_withdraw_delta: Case(_declared, _withdrawal, "otto", None, "APV_MALFORMED"),
+    on_pause_schedule: Case(_scheduled, _named, "otto", None, "APV_MALFORMED"),
+    on_resume_schedule: Case(_paused_schedule, _named, "otto", None, "APV_MALFORMED"),
     on_promote_connector: Case(_in_production, _promotion, "stella", None, "APV_MALFORMED"),
 }
 ABOUT_A_DECLARATION = (on_declare_delta, on_withdraw_delta)
-ABOUT_NO_RUN = (*ABOUT_A_DECLARATION, on_promote_connector)
+ABOUT_NO_RUN = (*ABOUT_A_DECLARATION, on_promote_connector, on_pause_schedule, on_resume_schedule)
 
 every_request = pytest.mark.parametrize(
     ("service", "route"), REQUESTS, ids=[f"{service}.{route.handler.__name__}" for service, route in REQUESTS]

@@ -28,8 +28,11 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MARK = "planted:"
 ALLOWED = {
+    "at",
     "attempt",
+    "channel",
     "command",
+    "condition",
     "change_class",
     "change_id",
     "connection",
@@ -41,6 +44,7 @@ ALLOWED = {
     "expired_at",
     "expires_at",
     "fields",
+    "holder",
     "id",
     "mode",
     "nonce",

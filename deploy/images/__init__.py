@@ -1,0 +1,1 @@
+"""What the images hold, how a program starts in one, and how its health is asked."""

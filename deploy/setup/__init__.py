@@ -1,0 +1,1 @@
+"""What the composition makes before its services start: secrets, certificates, the bus's configuration and streams."""

@@ -1,0 +1,1 @@
+"""The monitor: the house's figures for Prometheus, and notices to people."""

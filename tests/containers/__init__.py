@@ -1,0 +1,1 @@
+"""The composition tried on a real Docker engine: `make containers`. Not part of the suite."""

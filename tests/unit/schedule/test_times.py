@@ -1,0 +1,98 @@
+"""When a schedule is due, over both changes of the clocks and in other zones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.schedule.times import checked_cron, checked_zone, largest_gap, latest_time, times_after, with_seconds
+
+PACIFIC, BERLIN = "America/Los_Angeles", "Europe/Berlin"
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def next_times(cron: str, zone: str, after: str, count: int) -> list[str]:
+    return [each.strftime("%m-%dT%H:%M") for each in islice(times_after(cron, zone, utc(after)), count)]
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "after", "expected"),
+    [
+        # Clocks go forward at 02:00: half past two does not exist, and is due when the gap ends.
+        ("30 2 * * *", PACIFIC, "2026-03-07T12:00", ["03-08T10:00", "03-09T09:30"]),
+        ("30 1 * * *", PACIFIC, "2026-03-07T12:00", ["03-08T09:30", "03-09T08:30"]),
+        ("0 3 * * *", PACIFIC, "2026-03-07T12:00", ["03-08T10:00", "03-09T10:00"]),
+        ("30 2 * * *", BERLIN, "2026-03-28T12:00", ["03-29T01:00", "03-30T00:30"]),
+        # Clocks go back at 02:00: half past one comes twice, and is due the first time.
+        ("30 1 * * *", PACIFIC, "2026-10-31T12:00", ["11-01T08:30", "11-02T09:30"]),
+        ("30 2 * * *", PACIFIC, "2026-10-31T12:00", ["11-01T10:30", "11-02T10:30"]),
+        ("30 2 * * *", BERLIN, "2026-10-24T12:00", ["10-25T00:30", "10-26T01:30"]),
+        # What is due every hour follows real hours.
+        ("0 * * * *", PACIFIC, "2026-03-08T08:30", ["03-08T09:00", "03-08T10:00", "03-08T11:00"]),
+        ("0 * * * *", PACIFIC, "2026-11-01T07:30", ["11-01T08:00", "11-01T09:00", "11-01T10:00"]),
+        # Weekdays are those of the zone: Friday evening in California is Saturday in UTC.
+        ("0 18 * * FRI", PACIFIC, "2026-11-20T00:00", ["11-21T02:00", "11-28T02:00"]),
+    ],
+)
+def test_times_are_due_as_the_clocks_of_the_zone_say(cron: str, zone: str, after: str, expected: list[str]) -> None:
+    assert next_times(cron, zone, after, len(expected)) == expected
+
+
+@given(
+    cron=st.sampled_from(["30 1 * * *", "30 2 * * *", "0 3 * * MON-FRI", "*/20 * * * *", "0 0 1 * *", "15 2 8 3 *"]),
+    zone=st.sampled_from([PACIFIC, BERLIN, "UTC", "Australia/Lord_Howe", "Asia/Kolkata"]),
+    minutes=st.integers(min_value=0, max_value=2 * 366 * 24 * 60),
+)
+def test_looking_back_and_looking_forward_know_the_same_times(cron: str, zone: str, minutes: int) -> None:
+    moment = utc("2026-01-01T00:00") + timedelta(minutes=minutes)
+    following = next(times_after(cron, zone, moment))
+    assert following > moment
+    assert latest_time(cron, zone, following) == following
+    before = latest_time(cron, zone, following - timedelta(microseconds=1))
+    assert before is not None
+    assert before <= moment
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("0 30 2 * * *", "five fields"),
+        ("@daily", "five fields"),
+        ("30 2 * *", "five fields"),
+        ("30 25 * * *", "is no cron expression"),
+        ("30 2 L * *", "is no cron expression|five fields"),
+        ("0 0 30 2 *", "never|no time that ever comes|is no cron expression"),
+        ("* * * * *", "every 1 minutes; at most every 5 minutes"),
+        ("*/4 * * * *", "every 4 minutes"),
+        ("0,58 * * * *", "every 2 minutes"),
+        ("0 " * 60, "characters, allowed 100"),
+    ],
+)
+def test_what_is_no_schedule_is_refused_with_the_reason(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        checked_cron(text)
+
+
+def test_an_expression_is_kept_in_one_spelling() -> None:
+    assert checked_cron(" 30  2 * * mon-fri ") == "30 2 * * MON-FRI"
+    assert with_seconds("30 2 * * 7,17") == "0 30 2 * * 0,17"
+    assert with_seconds("30 2 * * MON-FRI") == "0 30 2 * * MON-FRI"
+
+
+def test_a_zone_that_does_not_exist_is_refused() -> None:
+    assert checked_zone(PACIFIC) == PACIFIC
+    for wrong in ("Pacific Time", "../etc/passwd", "America", ""):
+        with pytest.raises(ValueError, match="no time zone"):
+            checked_zone(wrong)
+
+
+def test_the_largest_gap_is_that_of_the_weekend() -> None:
+    assert largest_gap("30 2 * * MON-FRI", "UTC", utc("2026-11-22T00:00")) == timedelta(days=3)
+    assert largest_gap("0 * * * *", "UTC", utc("2026-11-22T00:00")) == timedelta(hours=1)
