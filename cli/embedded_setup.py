@@ -45,6 +45,27 @@ connections: {}
 """
 
 
+CALENDAR_HINT = """\
+# The calendar of this district: on which days, and in which hours, nothing runs by schedule. Read anew at every time.
+time_zone: America/Los_Angeles
+
+# Days outside of every year, weekends and holidays are no school days, for schedules with `calendar: school_days`.
+# school_years:
+#   - {name: 2026-27, first_day: 2026-08-12, last_day: 2027-06-03}
+# no_school:
+#   - {name: Thanksgiving, from: 2026-11-23, to: 2026-11-27}
+
+# When student systems change over to the new year: 1 to 15 July. Others: `none`, or a list of {from, to}.
+rollover: july
+
+# Blackout windows beat everything.
+# blackouts:
+#   - {name: board meeting, from: 2026-12-01T17:00, until: 2026-12-01T21:00}
+# weekly_blackouts:
+#   - {name: backups, weekdays: [SAT, SUN], from: "01:00", until: "05:00", connectors: [titanhst-staff]}
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PersonSpec:
     """Somebody who may give commands to the embedded stack."""
@@ -107,6 +128,11 @@ class Layout:
     def connections(self) -> Path:
         """The connections; those of a demonstration are kept apart from the district's own."""
         return self.data / ("connections.demo.yaml" if self.is_demo else "connections.yaml")
+
+    @property
+    def calendar(self) -> Path:
+        """On which days and in which hours nothing runs by schedule."""
+        return self.data / "calendar.yaml"
 
     @property
     def district(self) -> Path:
@@ -175,6 +201,7 @@ def prepare(layout: Layout, people: Sequence[PersonSpec]) -> None:
     _once(layout.commitment_key, secrets.token_hex(COMMITMENT_KEY_BYTES))
     _once(layout.signing_key, private_key_pem(generate()))
     _once(layout.session_key, secrets.token_hex(COMMITMENT_KEY_BYTES))
+    _once(layout.calendar, CALENDAR_HINT)
     known: dict[str, Person] = {}
     accounts: dict[str, str] = {}
     for person in people:

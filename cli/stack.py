@@ -371,6 +371,8 @@ class Stack:
                 environment["AETHER_COMMITMENT_KEY"] = reference(layout.commitment_key)
             if (vendors := vendors_folder()) is not None:
                 environment[VENDORS_VARIABLE] = str(vendors.resolve())
+        if service == "extractor":
+            environment["AETHER_CALENDAR"] = str(layout.calendar)
         if service == "extractor" and sum(one == service for one in self._services.values()) > 1:
             environment["AETHER_SIDES_AT_ONCE"] = "1"
         if service == CONSOLE:

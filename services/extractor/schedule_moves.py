@@ -95,7 +95,7 @@ def told(before: ScheduleState | None, after: ScheduleState, messages: tuple[Mes
     if after.paused is not None and (before is None or before.paused is None):
         paused = SchedulePaused(connector=after.connector, pause=after.paused)
         extra = (_fact("paused", paused, after.connector, after.paused.at),)
-    return Decision((document(after), *messages, *extra))
+    return Decision((document(after.model_copy(update={"number": after.number + 1})), *messages, *extra))
 
 
 def after_look(state: ScheduleState, status: RunStatus | None, *, at: str) -> ScheduleState:
@@ -108,7 +108,7 @@ def document(state: ScheduleState) -> Message:
     return Message(
         subject=schedule_subject(state.connector),
         event=state,
-        message_id=f"schedule.{state.connector}.{hash_of(state)}",
+        message_id=f"schedule.{state.connector}.{state.number}.{hash_of(state)}",
         about=state.connector,
     )
 
@@ -127,7 +127,7 @@ def resume(command: NameSchedule, *, present: ScheduleState | None, actor: str |
     person, state = _checked(command, present, actor)
     if state.paused is None:
         _refuse("is not paused", command.connector)
-    after = state.model_copy(update={"paused": None, "bad_in_row": 0, "is_counted": True})
+    after = state.model_copy(update={"paused": None, "bad_in_row": 0, "is_counted": True, "number": state.number + 1})
     fact = ScheduleResumed(connector=command.connector, by=person, reason=command.reason)
     return Decision((document(after), _fact("resumed", fact, command.connector, at)))
 

@@ -35,7 +35,8 @@ from shared.events.stored import Stored
 from shared.run.active import active_in, active_subject
 from shared.run.moves import Decision, Move, run_state_in
 from shared.run.state import state_subject
-from shared.schedule.calendar import HouseCalendar, load_calendar
+from shared.schedule.calendar import HouseCalendar
+from shared.schedule.calendar_file import load_calendar
 from shared.schedule.deciding import Due, Later, LeftOut, clause_of, decide, preview, run_of
 from shared.schedule.state import ITSELF, ScheduleState, schedule_state_in, schedule_subject
 from shared.schedule.times import largest_gap, with_seconds

@@ -15,10 +15,12 @@ from typing import Any, Final, TypeVar
 from urllib.parse import ParseResult
 
 import nats.errors
-from nats.aio.client import AUTHORIZATION_VIOLATION, DEFAULT_FLUSH_TIMEOUT, Client, Srv
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport
 
+PASSWORD_REFUSED: Final = "authorization violation"
+"""As the library hands on what the server says."""
 CLOSE_SECONDS_MAX: Final = 2.0
 """How long the other side may take to end an encrypted connection; one that was cut off never does."""
 
@@ -124,7 +126,7 @@ class BusClient(Client):
         await super()._attempt_reconnect()
 
     async def _process_err(self, err_msg: str) -> None:
-        if AUTHORIZATION_VIOLATION in err_msg and self.is_connected:
+        if PASSWORD_REFUSED in err_msg and self.is_connected:
             # Said to whom was let in before, it means that the password has been changed. The library would close for
             # good; a password that is read for each attempt (`BusSettings.password`) is another one by then.
             await self._process_op_err(nats.errors.AuthorizationError())

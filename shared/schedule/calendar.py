@@ -1,21 +1,16 @@
 """The calendar of the house: school days, the days of the rollover, and windows in which nothing runs by schedule.
 
-One YAML document, kept by the district's administrator and read anew whenever it is asked, so that a window can be
-added while the house runs. Its times are local to its zone unless they name one. Reading it is the only thing here
-that is not pure.
+Pure; `calendar_file` reads it. Times are local to the calendar's zone unless they name one.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from shared.errors import NeedsPerson
-from shared.ports.yaml_document import Problem, YamlInvalid, position_of, read_yaml
 from shared.schedule.times import checked_zone
 
 WINDOWS_MAX: Final = 500
@@ -148,34 +143,6 @@ class HouseCalendar(_Part):
             if _concerns(weekly.connectors, connector) and _covers(weekly, local):
                 return weekly.name
         return None
-
-
-class CalendarInvalid(NeedsPerson):
-    """The calendar cannot be used; `problems` names every place."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("SCH_CONFIG", "\n".join(str(problem) for problem in problems), problems=len(problems))
-
-
-def load_calendar(path: Path) -> HouseCalendar:
-    """The calendar at `path`; `CalendarInvalid` names file, line and column of every problem."""
-    try:
-        document = read_yaml(path)
-    except YamlInvalid as invalid:
-        raise CalendarInvalid(list(invalid.problems)) from None
-    try:
-        return HouseCalendar.model_validate(document)
-    except ValidationError as invalid:
-        raise CalendarInvalid(
-            [_problem(error, document, path=path) for error in invalid.errors(include_input=False, include_url=False)]
-        ) from None
-
-
-def _problem(error: Any, document: Any, *, path: Path) -> Problem:
-    place = ".".join(str(part) for part in error["loc"]) or "the calendar"
-    text = error["msg"].removeprefix("Value error, ")
-    return Problem(*position_of(document, error["loc"], path=path), f"{place}: {text}")
 
 
 def _concerns(connectors: Connectors, connector: str) -> bool:

@@ -49,6 +49,8 @@ class ScheduleState(Event):
     bad_in_row: int = Field(default=0, ge=0)
     """Runs in a row that were held, blocked or failed."""
     paused: Pause | None = None
+    number: int = Field(default=0, ge=0)
+    """How often the document was replaced: what comes back to where it was is another document all the same."""
 
 
 def schedule_subject(connector: str) -> str:

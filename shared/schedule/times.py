@@ -21,9 +21,7 @@ SHORTEST_GAP: Final = timedelta(minutes=5)
 """Between two times of a schedule; a run takes longer than less."""
 GAPS_LOOKED_AT: Final = 400
 """Times whose gaps are looked at: more than a day of the densest schedule, over a change of clocks as well."""
-_FIELD = re.compile(
-    r"(?:[0-9*,/-]|MON|TUE|WED|THU|FRI|SAT|SUN|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)+"
-)
+_FIELD = re.compile(r"(?:[0-9*,/-]|MON|TUE|WED|THU|FRI|SAT|SUN|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)+")
 _A_SUNDAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
 """From where gaps are measured: a week before clocks change in America, a month before Europe."""
 

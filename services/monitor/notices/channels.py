@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from services.monitor.notices.conditions import KINDS
 from services.monitor.notices.deciding import Interest
@@ -69,6 +69,9 @@ ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)
 ConnectorName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=63)]
 
 
+_ALL: Final = BeforeValidator(lambda value: None if value == "all" else value)
+
+
 def is_own_host(host: str) -> bool:
     """Whether a host is this machine itself."""
     return host.lower() in _OWN
@@ -81,10 +84,10 @@ class _Channel(BaseModel):
 
     name: ChannelName
     """By which the log, the figures and `try` name it. Under a new name everything present is told anew."""
-    conditions: Literal["all"] | tuple[ConditionKind, ...] = "all"
-    """Which conditions are told here."""
-    connectors: Literal["all"] | tuple[ConnectorName, ...] = "all"
-    """Of which connectors; with a list, what concerns no connector is told elsewhere."""
+    conditions: Annotated[tuple[ConditionKind, ...] | None, _ALL] = None
+    """Which conditions are told here; None: `all`."""
+    connectors: Annotated[tuple[ConnectorName, ...] | None, _ALL] = None
+    """Of which connectors; with a list, what concerns no connector is told elsewhere. None: `all`."""
     notices_a_minute: int = Field(default=A_MINUTE_DEFAULT, ge=1, le=A_MINUTE_MAX)
     """Messages at most; the last of a minute sums up what is left."""
     ca: Path | None = None
@@ -93,8 +96,8 @@ class _Channel(BaseModel):
     @property
     def interest(self) -> Interest:
         """What is told here."""
-        kinds = KINDS if self.conditions == "all" else self.conditions
-        return Interest(self.name, frozenset(kinds), None if self.connectors == "all" else frozenset(self.connectors))
+        kinds = KINDS if self.conditions is None else self.conditions
+        return Interest(self.name, frozenset(kinds), None if self.connectors is None else frozenset(self.connectors))
 
     @model_validator(mode="after")
     def _says_something(self) -> _Channel:

@@ -65,12 +65,13 @@ async def run(*, service: Service, engine: AsyncEngine, settings: NoticeSettings
 
     `engine` reads the auditor's database.
     """
+    total = counter("aether_notices_total", service.metrics)
     if settings.notices is None:
         log.info("no_notices", reason="AETHER_NOTICES names no file")
         return
     channels = load_channels(settings.notices)
     house = House(service.settings.environment, settings.console_url)
-    await Notices(service=service, engine=engine, channels=channels, house=house).run()
+    await Notices(service=service, engine=engine, channels=channels, house=house, total=total).run()
 
 
 def sender_of(channel: AnyChannel) -> Sender:
@@ -98,6 +99,8 @@ class Notices:
     pause_seconds: float = PAUSE_SECONDS
     back_off_seconds: float = BACK_OFF_SECONDS
     sender: Callable[[AnyChannel], Sender] = sender_of
+    total: Counter | None = None
+    """What counts the notices; None: made when it begins."""
     is_telling: bool = False
     """Whether this monitor holds the lease and knows what was told."""
     _unstored: list[NoticeSent] = field(default_factory=list)
@@ -110,7 +113,7 @@ class Notices:
         """Tell whenever the lease can be had, until cancelled."""
         service = self.service
         holder = f"{service.name}-{service.ids.token(6)}"
-        total = counter("aether_notices_total", service.metrics)
+        total = self.total or counter("aether_notices_total", service.metrics)
 
         async def hear(_: Msg) -> None:
             self._bell.set()  # what it says is looked up, not believed

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from shared.clock import to_text
 from shared.contract.model import Schedule
 from shared.run.states import RunStatus
-from shared.schedule.calendar import CalendarInvalid, HouseCalendar, load_calendar
+from shared.schedule.calendar import HouseCalendar
+from shared.schedule.calendar_file import CalendarInvalid, load_calendar
 from shared.schedule.deciding import (
     Due,
     Later,

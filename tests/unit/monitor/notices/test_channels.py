@@ -55,8 +55,8 @@ def test_a_document_of_all_kinds_is_read(place: Path) -> None:
         ("kind: slack", "kind: fax", ":16:5: channels.2: Input tag 'fax'"),
         ("host: mail.example.org", "host: https://mail.example.org/", ":4:5: channels.0.host: 'https://mail.exam"),
         ("from: aether@example.org", 'from: "a@example.org\\r\\nBcc: x@example.org"', ":7:5: channels.0.from:"),
-        ("night@example.org", '"night@example.org, other@example.org"', ":8:28: channels.0.to.1: 'night@"),
-        ("night@example.org", '"<night@example.org>"', ":8:28: channels.0.to.1:"),
+        ("night@example.org", '"night@example.org, other@example.org"', ":8:27: channels.0.to.1: 'night@"),
+        ("night@example.org", '"<night@example.org>"', ":8:27: channels.0.to.1:"),
         ("password: env:MAIL_PASSWORD", "password: hunter2", ":6:5: channels.0.password: is no reference"),
         ("    password: env:MAIL_PASSWORD\n", "", ":2:5: channels.0: user and password go together"),
         ("host: mail.example.org", "host: mail.example.org\n    security: none", "security: none sends in the clear"),
@@ -69,13 +69,13 @@ def test_a_document_of_all_kinds_is_read(place: Path) -> None:
         ("url: https://pager", "url: ftp://pager", ":11:5: channels.1.url: is no web address"),
         ("url: https://pager", "url: https://me:secret@pager", "holds a user or a password"),
         ("url: env:SLACK_URL", "url: https://hooks.slack.example/T0/B0/verysecret", "is no reference to a secret"),
-        ("[alarm_raised, run_failed]", "[alarm_raised, run_late]", ":13:33: channels.1.conditions"),
+        ("[alarm_raised, run_failed]", "[alarm_raised, run_late]", ":13:32: channels.1.conditions.1: Input should be"),
         ("[alarm_raised, run_failed]", "[]", "name at least one each, or all"),
         ("notices_a_minute: 5", "notices_a_minute: 500", ":15:5: channels.1.notices_a_minute: Input should be less"),
         ("name: chat", "name: ops", ":16:5: the name ops is given twice"),
         ("name: chat", "name: chat\n    colour: red", ":17:5: channels.2.colour: Extra inputs"),
         ("channels:", "canals:", "channels: Field required"),
-        ("name: chat", "name: [", "while parsing"),
+        ("name: chat", "name: [", ":18:8: expected"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_place(place: Path, before: str, after: str, said: str) -> None:
@@ -84,7 +84,7 @@ def test_what_cannot_be_used_is_told_with_its_place(place: Path, before: str, af
     with pytest.raises(ChannelsInvalid) as refused:
         load_channels(place)
     text = str(refused.value)
-    assert said in text or said == "while parsing"
+    assert said in text
     assert text.startswith(f"{place}:")
     assert "hunter2" not in text and "verysecret" not in text
 
