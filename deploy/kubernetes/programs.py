@@ -64,7 +64,6 @@ COMMON: Final[Mapping[str, str]] = {
     "AETHER_ADMIN_HOST": "0.0.0.0",  # noqa: S104 -- within its pod; the network policy says who reaches it
     "AETHER_ADMIN_PORT": str(ADMIN_PORT),
     "AETHER_LOG_LEVEL": "info",
-    "PGPASSFILE": f"{SECRETS_FOLDER}/pgpass",
 }
 """Settings of every program; `AETHER_ENVIRONMENT` is the overlay's."""
 
@@ -92,6 +91,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
             "AETHER_IDENTITIES": f"{SECRETS_FOLDER}/identities.json",
             "AETHER_COMMITMENT_KEY": f"file:{SECRETS_FOLDER}/commitment.key",
             "AETHER_DATABASE_URL": _database("aether_differ", "aether_differ"),
+            "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
         },
         memory="2Gi",
         cpu="500m",
@@ -116,6 +116,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         {
             "AETHER_SIGNING_KEY": f"file:{SECRETS_FOLDER}/audit-signing.pem",
             "AETHER_DATABASE_URL": _database("aether_auditor", "aether_auditor"),
+            "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
         },
         memory="1Gi",
         cpu="500m",
@@ -134,7 +135,9 @@ PROGRAMS: Final[tuple[Program, ...]] = (
             "AETHER_CONSOLE_PORT": str(CONSOLE_PORT),
             "AETHER_PUBLIC_URL": "https://aether.example.org",
             "AETHER_DATABASE_URL": _database("aether_console", "aether_console"),
+            "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
             "AETHER_AUDIT_DATABASE_URL": _database("aether_console_audit", "aether_auditor"),
+            "AETHER_AUDIT_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/audit-database.password",
         },
         memory="1Gi",
         cpu="250m",
@@ -147,6 +150,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         "monitor",
         {
             "AETHER_AUDIT_DATABASE_URL": _database("aether_monitor_audit", "aether_auditor"),
+            "AETHER_AUDIT_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/audit-database.password",
             "AETHER_BUS_MONITORING_URLS": ",".join(
                 f"nats-{each}=http://nats-{each}.nats-headless:8222" for each in range(3)
             ),
@@ -186,7 +190,8 @@ TASKS: Final[tuple[Task, ...]] = (
             ("deploy.postgres.migrate", service),
             {
                 "AETHER_DATABASE_URL": _database(f"aether_{service}_owner", f"aether_{service}"),
-                "PGPASSFILE": f"{SECRETS_FOLDER}/pgpass",
+            "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
+                "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
             },
         )
         for service in ("differ", "auditor", "console")

@@ -17,8 +17,6 @@ from shared.bus.topology import CONSUMERS, ENVIRONMENTS, house_account
 
 VERSIONS = ("1.31", "1.35")
 """Of Kubernetes: an old one that clusters still have, and a new one."""
-OUTSIDE_OF_SETTINGS = {"PGPASSFILE"}
-"""Read by the database's own library."""
 # The fields of KEDA's v1alpha1 that we use, closed: a mistyped one must not be taken for nothing.
 SCALED_OBJECT: dict[str, Any] = {
     "type": "object",
@@ -133,7 +131,7 @@ def test_every_program_is_probed_drained_and_told_what_it_knows(program: Any) ->
     assert {"name": "admin", "containerPort": ADMIN_PORT} in container["ports"]
     assert pod["terminationGracePeriodSeconds"] == GRACE_SECONDS > DRAIN_SECONDS + 2 * LEAVE_SECONDS
     model = SETTINGS[program.name]
-    given = {row["name"] for row in container["env"]} - OUTSIDE_OF_SETTINGS
+    given = {row["name"] for row in container["env"]}
     assert given <= {variable(name) for name in model.model_fields}
     required = {variable(name) for name, field in model.model_fields.items() if field.is_required()}
     assert required <= given, f"{program.name} would not start without {sorted(required - given)}"
