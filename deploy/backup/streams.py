@@ -27,7 +27,7 @@ from deploy.backup.manifest import StreamFacts
 from deploy.backup.problem import BackupFailed
 from shared.bus.connect import BusSettings, BusUnreachable, NotAdmitted, connect, leave
 from shared.bus.environment import require_environment
-from shared.bus.topology import PROVISIONER, STREAMS, Environment
+from shared.bus.topology import PROVISIONER, STREAMS, Environment, stream_spec
 from shared.errors import NeedsPerson
 
 ORDER: Final = ("CORE", "LEDGER", "DLQ", "PLAN", "SNAP", "SCHED", "BUDGET", "LEASE")
@@ -176,6 +176,10 @@ async def restore_stream(
         )
     if replicas is not None:
         config["num_replicas"] = replicas
+        # What goes with the number of copies, as in the table; it cannot be changed afterwards.
+        config.pop("persist_mode", None)
+        if replicas == 1 and stream_spec(facts.name).is_async_when_single:
+            config["persist_mode"] = "async"
     # Refused for a stream that exists: what fails after this is of our making, and ours to take away.
     begun = await _asked(client, f"$JS.API.STREAM.RESTORE.{facts.name}", {"config": config, "state": about["state"]})
     try:

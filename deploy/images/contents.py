@@ -38,6 +38,7 @@ IMAGES: dict[str, Image] = {
     "console": Image(("console",), ("services/console", "deploy/postgres", "docs", *_DEFINITIONS)),
     "monitor": Image(("monitor",), ("services/monitor", *_DEFINITIONS)),
     "tools": Image(("tools",), ("cli", "deploy/setup", "deploy/postgres", *_DEFINITIONS)),
+    "backup": Image(("backup",), ("deploy/backup",)),
     "simulators": Image(("simulators",), ("simulators",)),
 }
 """By the value of the build argument SERVICE."""

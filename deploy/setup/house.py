@@ -91,8 +91,10 @@ def make(house: House, wanted: Wanted, *, now: datetime, say: Callable[[str], No
     prepare(layout, wanted.people)
     maker = Maker(house.all, now=now, say=say)
     authority = maker.authority().certificate
-    for name in (*SERVICES, PROVISIONER, "people"):
+    for name in (*SERVICES, PROVISIONER, "people", "backup"):
         give(house.of(name), "authority.pem", authority)
+    # Nobody else may take streams, or put them back.
+    give(house.of("backup"), "bus.password", maker.secret(f"bus/{PROVISIONER}"))
     for name in (*SERVICES, PROVISIONER):
         give(house.of(name), "bus.password", maker.secret(f"bus/{name}"))
     _give_bus(house, maker, wanted)
@@ -161,6 +163,7 @@ def _give_databases(house: House, maker: Maker) -> None:
         owner = house.of(f"{database.service}-owner")
         give(owner, "database.password", passwords[database.owner])
         give(owner, "authority.pem", authority)
+        give(house.of("backup"), f"{database.service}.password", passwords[database.owner])
     for service, reader in (("console", CONSOLE_READER), ("monitor", MONITOR_READER)):
         give(house.of(service), "audit-database.password", passwords[reader])
 

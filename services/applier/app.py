@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from random import SystemRandom
@@ -26,6 +27,7 @@ async def run() -> None:
     """Run the service until it is asked to end."""
     settings = ApplierSettings()
     service = await connected(SERVICE, settings)
+    leaving = asyncio.Event()
     wait = settings.lease_seconds * TURN_SHARE_OF_LEASE
     metrics = RequestMetrics(service.metrics)
     pacers = Pacers(service.js, clock=service.clock, ids=service.ids, wait_seconds_max=wait, on_wait=metrics.waited)
@@ -47,11 +49,20 @@ async def run() -> None:
         holder=f"{socket.gethostname()}.{os.getpid()}",
         lease_seconds=settings.lease_seconds,
         writes_in_flight=settings.writes_in_flight,
+        is_leaving=leaving.is_set,
     )
     consumers = {"applier": TARGETS_AT_ONCE, "applier_cancels": 1}
     service.take(context=context, routes=ROUTES, requests=REQUESTS, consumers=consumers)
     pace = Pace(seconds=settings.probe_seconds, seconds_max=settings.probe_seconds_max)
-    await service.run(beside=Probing(context, pace=pace).run)
+
+    async def beside() -> None:
+        try:
+            await Probing(context, pace=pace).run()
+        finally:
+            # Ended first when the program is asked to end: what is being applied stops at its next change.
+            leaving.set()
+
+    await service.run(beside=beside)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -36,6 +37,8 @@ class Context:
     """Name of this replica on its leases."""
     lease_seconds: int
     writes_in_flight: int
+    is_leaving: Callable[[], bool] = lambda: False
+    """Whether this program was asked to end."""
 
 
 def lease_on(target: str, context: Context) -> LeaseHold:

@@ -23,6 +23,7 @@ from services.applier.ending import finished, paused, refuse, throttled, verifyi
 from services.applier.examination import PlanIsStale, examine_age
 from services.applier.journal import Journal
 from services.applier.outcomes import Known, codes_of, counts_of, counts_without_plan, read_known
+from services.applier.stopping import HANDED_OVER
 from services.applier.watching import watched
 from shared.bus.dispatch import RequestRoute, Route
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost, plant_fence
@@ -54,6 +55,7 @@ __all__ = ["REQUESTS", "ROUTES", "Context"]
 log = structlog.get_logger(__name__)
 
 BUSY_SECONDS = 2.0
+HAND_OVER_SECONDS = 0.1
 """When to look again for a target that another apply holds."""
 QUARANTINE_SECONDS = 30.0
 """When to try a connection in quarantine again for a run that has not begun; its plan is stale before we give up."""
@@ -187,6 +189,7 @@ async def _carried_out(
                     sleep=asyncio.sleep,
                     monotonic_seconds=context.clock.monotonic_seconds,
                     rng=context.rng,
+                    is_leaving=context.is_leaving,
                     in_flight=in_flight(
                         context.writes_in_flight,
                         rate_per_second=context.connections.named(state.target).rate_per_second,
@@ -196,6 +199,10 @@ async def _carried_out(
             )
             await applying.set_aside(work.excluded, work.deferred)
             stop = await applying.run(work.to_carry_out)
+            if stop is HANDED_OVER:
+                # Whoever takes the command next goes on: all that was begun is durable, and the lease is free at once.
+                note = HANDED_OVER.note
+                raise TryLater(note.code, note.text, retry_after_seconds=HAND_OVER_SECONDS, run=run)
             if stop == ASKED_TO_PAUSE and _is_complete(work, await journal.read()):
                 stop = None  # asked to pause after the last change: there is no next one to pause at
             if is_ending:

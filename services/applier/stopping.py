@@ -1,5 +1,7 @@
 """What may stop the work on a plan, and how soon: a person, a limit, an error that concerns more than one change.
 
+And the end of this program, after which another applier goes on.
+
 The first reason stays; only a person who wants the run to end outranks one who wants it to pause. Whoever waits wakes
 within `WAKE_SECONDS` of a reason. It decides nothing about changes and touches no target.
 """
@@ -22,12 +24,16 @@ WAKE_SECONDS: Final = 0.2
 class Stop:
     """Why the work ended before its end."""
 
-    kind: Literal["pause", "cancel", "stale"]
+    kind: Literal["pause", "cancel", "stale", "hand over"]
     note: FailureNote
 
 
 ASKED_TO_END: Final = Stop("cancel", FailureNote(code="SYS_CANCELLED", text="a person asked that the run end"))
 ASKED_TO_PAUSE: Final = Stop("pause", FailureNote(code="SYS_PAUSED", text="a person asked that the run pause"))
+HANDED_OVER: Final = Stop(
+    "hand over",
+    FailureNote(code="APL_LEASE_LOST", text="this applier is ending and gives its lease back; another goes on"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Surroundings:
     rng: Random
     in_flight: int
     """Changes worked on at once."""
+    is_leaving: Callable[[], bool] = lambda: False
+    """Whether this program was asked to end, so that another one has to go on."""
 
 
 class Stopped(Exception):
@@ -70,12 +78,14 @@ class Stopping:
                 self.stop = ASKED_TO_END
             elif self.stop is None and self._around.is_pause_asked():
                 self.stop = ASKED_TO_PAUSE
+            elif self.stop is None and self._around.is_leaving():
+                self.stop = HANDED_OVER
         return self.stop is not None
 
     @property
     def is_ending(self) -> bool:
         """Whether no resume is to follow."""
-        return self.stop is not None and self.stop.kind != "pause"
+        return self.stop is not None and self.stop.kind not in ("pause", "hand over")
 
     def pause(self, note: FailureNote) -> None:
         """Have the run wait for a person; a reason that is there already stays."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.events import commands, facts, operating
+from shared.events import commands, facts, operating, schedules
 from shared.events.documents import FailureNote
 from shared.events.model import Event
 from shared.failures import CATALOGUE
@@ -20,8 +20,10 @@ from shared.plan.change import ChangeClass
 from shared.run.active import ConnectorActive
 from shared.run.counts import NineCounts
 from shared.run.declared import DeclaredDeltas
+from shared.run.promoted import ConnectorPromotions
 from shared.run.state import RunState
 from shared.run.states import RunStatus
+from shared.schedule.state import ScheduleState
 
 Summary = dict[str, str | int | bool | None]
 TEXT_CHARS_MAX = 512
@@ -89,6 +91,13 @@ _FIELDS: dict[type[Event], tuple[str, ...]] = {
         "condition", "kind", "change", "channel", "outcome", "tries", "at", "since", "connector", "connection",
     ),
     operating.NoticesTakenOver: ("holder", "fencing_token"),
+    operating.ConnectorPromoted: ("connector",),
+    ConnectorPromotions: ("connector",),
+    ScheduleState: ("connector", "since", "settled", "last_run", "is_counted", "bad_in_row", "number"),
+    schedules.ScheduleFired: ("connector", "nominal", "missed"),
+    schedules.ScheduleSkipped: ("connector", "nominal"),
+    schedules.SchedulePaused: ("connector",),
+    schedules.ScheduleResumed: ("connector",),
 }  # fmt: skip
 """Fields that are copied as they are."""
 
@@ -115,6 +124,12 @@ def actor_of(event: Event | None, headers: Mapping[str, str]) -> str | None:
             person = event.actor
         case facts.PlanDecided():
             person = event.signed.approval.approver
+        case operating.ConnectorPromoted():
+            person = event.promotion.by
+        case schedules.SchedulePaused():
+            person = event.pause.by
+        case schedules.ScheduleResumed():
+            person = event.by
         case _:
             source = headers.get("ce-source", "")
             return source if _PROGRAM.fullmatch(source) else None
@@ -218,6 +233,23 @@ def _noticed(event: operating.NoticeSent) -> Summary:
     return {"code": _code(event.code)}
 
 
+def _promoted(event: operating.ConnectorPromoted) -> Summary:
+    one = event.promotion
+    return {"connector_version": one.version, "release_digest": one.digest, "tried_in": one.tried_in}
+
+
+def _promotions(event: ConnectorPromotions) -> Summary:
+    return {"promotions": len(event.promotions)}
+
+
+def _schedule(event: ScheduleState) -> Summary:
+    return {"is_paused": event.paused is not None, "code": _code(event.last_code)}
+
+
+def _skipped(event: schedules.ScheduleSkipped) -> Summary:
+    return {"code": _code(event.reason)}
+
+
 _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     RunState: _state,
     DeclaredDeltas: _declared_deltas,
@@ -237,6 +269,10 @@ _FURTHER: dict[type[Event], Callable[[Any], Summary]] = {
     facts.ChangeRevealed: _revealed,
     facts.ConsoleActed: _acted,
     operating.NoticeSent: _noticed,
+    operating.ConnectorPromoted: _promoted,
+    ConnectorPromotions: _promotions,
+    ScheduleState: _schedule,
+    schedules.ScheduleSkipped: _skipped,
 }
 """What is counted, measured or taken from within."""
 

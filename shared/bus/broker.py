@@ -49,7 +49,16 @@ from shared.bus.delivery import (
 )
 from shared.bus.publishing import PublishFailed, PublishRefused, publish_one
 from shared.bus.reading import foreign_marks
-from shared.bus.topology import CONSUMERS, REQUESTS, ConsumerSpec, consumer_spec, inbox_prefix, matches, subject_shape
+from shared.bus.topology import (
+    CONSUMERS,
+    REQUESTS,
+    ConsumerSpec,
+    consumer_spec,
+    inbox_prefix,
+    matches,
+    stream_spec,
+    subject_shape,
+)
 from shared.clock import Clock
 from shared.ids import is_run_id
 from shared.telemetry import spans
@@ -350,7 +359,9 @@ class _RuledDelivery(BaseMiddleware[Any, Any]):
             self._rule.metrics.waits.labels(self._delivery.consumer).observe(max(waited.total_seconds(), 0.0))
 
     async def consume_scope(self, call_next: Callable[[Any], Any], msg: StreamMessage[Any]) -> Any:
-        if (why := foreign_marks(self._message.headers or {}, self._delivery.stream)) is not None:
+        # The server's own ticks bear no marks of ours; they only say "look", so a copied one does no harm.
+        is_ours = not stream_spec(self._delivery.stream).allow_schedules
+        if is_ours and (why := foreign_marks(self._message.headers or {}, self._delivery.stream)) is not None:
             raise Undecodable(f"the message is not to be believed: {why}")
         return await call_next(msg)
 

@@ -19,7 +19,7 @@ from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport
 
-PASSWORD_REFUSED: Final = "authorization violation"
+PASSWORD_REFUSED: Final = "authorization violation"  # noqa: S105 - what the server says, no password
 """As the library hands on what the server says."""
 CLOSE_SECONDS_MAX: Final = 2.0
 """How long the other side may take to end an encrypted connection; one that was cut off never does."""
@@ -67,6 +67,8 @@ class BusTransport(TcpTransport):
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         """Open the connection, plainly."""
         self._is_abandoned = False
+        # An attempt that the server refused leaves its connection open, and the next takes its place.
+        self._abort()
         await super().connect(uri, buffer_size, connect_timeout)
 
     async def connect_tls(

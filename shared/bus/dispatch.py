@@ -127,6 +127,7 @@ class Dispatcher(Generic[ContextT]):
                 subject=subject,
             )
         event = decode(route.event, data=data, headers=headers, subject=subject)
+        handling.outcome = "failed"
         try:
             move = await route.handler(event, self._context)
             if move is not None:
@@ -140,12 +141,12 @@ class Dispatcher(Generic[ContextT]):
             # The bus does not answer: nothing was decided, and nothing is lost by waiting.
             raise TryLater("AUD_UNAVAILABLE", str(error), retry_after_seconds=BUS_RETRY_SECONDS) from error
         except AetherError as error:
+            handling.outcome = "refused"
             await self._fail_run(event, FailureNote.of(error))
             await self._alarm(_run_in(event), FailureNote.of(error))
             raise
         except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # A defect of ours; other exceptions (bus, network) are the delivery rule's to repeat.
-            handling.outcome = "failed"
             log.exception("handler_failed", subject=subject, event_type=event_type)
             await self._fail_run(
                 event,

@@ -21,10 +21,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _build(options: argparse.Namespace, seed: Any, stage: Stage) -> Starlette:
+    def tokens_now() -> tuple[str, str]:
+        return secret_in(options.read_token_file), secret_in(options.write_token_file)
+
+    read_token, write_token = tokens_now()
     return create_app(
         TitanConfig(
-            read_token=secret_in(options.read_token_file),
-            write_token=secret_in(options.write_token_file),
+            read_token=read_token,
+            write_token=write_token,
+            tokens_now=tokens_now,
             seed=seed,
             keep_file=options.keep_file,
             stage=stage,

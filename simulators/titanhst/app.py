@@ -6,7 +6,7 @@ record (404, 409). It is an assumed contract, to be confirmed with the vendor; R
 
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class TitanConfig:
 
     read_token: str = field(repr=False)
     write_token: str = field(repr=False)
+    tokens_now: Callable[[], tuple[str, str]] | None = None
+    """What gives the two tokens in force at a moment, when they are changed while it runs; None: those above."""
     seed: Any
     """The state to begin with, as README.md describes it."""
     keep_file: Path | None = None
@@ -64,7 +66,6 @@ class TitanHst:
         self._config = config
         self._lines = LineFile(config.keep_file) if config.keep_file is not None else None
         self._store = open_store(seed=config.seed, lines=self._lines, now=config.stage.clock())
-        self._can_write = {config.read_token.encode(): False, config.write_token.encode(): True}
 
     def read_state(self) -> dict[str, Any]:
         """Describe the whole state."""
@@ -134,8 +135,10 @@ class TitanHst:
     def _authorise(self, call: Call) -> bool:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         sent = token.strip().encode()
-        for known, can_write in self._can_write.items():
-            if scheme.lower() == "bearer" and hmac.compare_digest(known, sent):
+        config = self._config
+        reading, writing = (config.read_token, config.write_token) if config.tokens_now is None else config.tokens_now()
+        for known, can_write in ((reading, False), (writing, True)):
+            if scheme.lower() == "bearer" and hmac.compare_digest(known.encode(), sent):
                 return can_write
         raise _Refused(401, "a valid bearer token is required")
 

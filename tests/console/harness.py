@@ -28,6 +28,7 @@ from shared.asking.problem import CommandFailed
 from shared.clock import SystemClock
 from shared.events.commands import Reply
 from shared.events.queries import DeclaredAnswer, HealthAnswer, QuarantineAnswer
+from shared.events.schedules import ScheduleList
 from shared.hashing.signing import generate, private_key_pem
 from shared.ids import RandomIds
 
@@ -77,6 +78,8 @@ class RecordedClient:
                 return HealthAnswer(entries=0, checkpoints=0, lag={}, dead_letters=(), dead_letters_total=0)
             if name == "declared":
                 return DeclaredAnswer(declared=())
+            if name == "schedules":
+                return ScheduleList(schedules=())
             if name == "quarantine":
                 return QuarantineAnswer(run=body.run, total=0, by_code={}, items=())
             return Reply(is_accepted=True, run="20260101T000000-abcdef", status="queued")
@@ -164,7 +167,7 @@ def console_under_test(data: Path, *, audit_database: Path | None = None, **sett
         definitions=Definitions(connectors=chosen.connectors, systems=chosen.systems, connections=chosen.connections),
         telling=Telling(publish),
         live=LiveHub(records.lookups.size),
-        templates=Templates(time_zone=chosen.time_zone, clock=clock),
+        templates=Templates(time_zone=chosen.time_zone, clock=clock, trace_url=chosen.trace_url),
         clock=clock,
         ids=RandomIds(),
         origin=ORIGIN,

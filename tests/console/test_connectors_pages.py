@@ -235,14 +235,6 @@ async def test_page_is_shown_when_nobody_answers_about_declarations(under_test: 
     assert "The declarations cannot be shown now: nobody answers. Start the differ." in answer.text
 
 
-async def test_schedules_page_says_that_none_can_be_set_and_shows_freshness(under_test: ConsoleUnderTest) -> None:
-    async with under_test.as_person("vera", "viewer") as browser:
-        text = (await browser.get("/schedules")).text
-    assert "No schedule is set: definitions of connectors cannot name one in this release." in text
-    assert "Staff to TitanHST contacts" in text
-    assert '<form method="post" action="/schedules' not in text
-
-
 # --- how fresh ------------------------------------------------------------------------------------------------------
 
 

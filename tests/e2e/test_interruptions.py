@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -144,3 +145,54 @@ async def test_plan_is_stale_once_another_was_applied_to_the_target(road: Road) 
     await road.until_sealed(first)
     again = await road.request("apply")
     await road.until_status(again, "no_changes")
+
+
+# --- tokens that are changed on both sides ---------------------------------------------------------------------------
+
+
+def change(secret: Path, text: str) -> None:
+    """As whoever puts secrets there does it: whole, in one moment. The simulated vendor takes it from the same file."""
+    beside = secret.with_suffix(".new")
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(secret)
+
+
+async def test_a_write_token_that_is_changed_during_the_apply_is_taken_without_a_pause(road: Road) -> None:
+    run, waiting = await road.planned()
+    began = await _now(road)
+    await road.vendor("POST", "faults", {"kind": "slow", "method": "PATCH", "times": 300, "seconds": 0.1})
+    await road.approve(waiting)
+    for number, token in enumerate(("changed-once-4f1b", "changed-twice-77ac"), start=1):
+        await road.until_effects(10 * number)
+        change(road.stack.layout.write_token, token)
+    await road.vendor("DELETE", "faults")
+    ended = await road.until_status(run, "succeeded")
+    assert ended.run is not None and ended.run.counts is not None
+    assert ended.run.counts.applied == ended.run.counts.planned
+    assert await _refused(road, since=began) > 0, "no request met the changed token"
+    await road.assert_everything_once()
+    async with road.stack.client("operator") as operator:
+        assert (await operator.health()).quarantined == ()
+
+
+async def test_a_read_token_that_is_changed_during_the_reading_is_taken(road: Road) -> None:
+    began = await _now(road)
+    await road.vendor("POST", "faults", {"kind": "slow", "method": "GET", "times": 30, "seconds": 0.2})
+    run = await road.request("dry-run")
+    async with asyncio.timeout(30):
+        while not (await road.vendor("GET", f"journal?after_seq={began}"))["entries"]:
+            await asyncio.sleep(0.02)
+    change(road.stack.layout.read_token, "changed-while-read-90d3")
+    await road.vendor("DELETE", "faults")
+    await road.until_status(run, "planned")
+    assert await _refused(road, since=began) > 0, "no request met the changed token"
+
+
+async def _refused(road: Road, *, since: int) -> int:
+    journal = await road.vendor("GET", f"journal?after_seq={since}")
+    return sum(entry["status"] == 401 for entry in journal["entries"])
+
+
+async def _now(road: Road) -> int:
+    last: int = (await road.vendor("GET", "effects"))["last_seq"]
+    return last

@@ -16,12 +16,11 @@ from services.monitor.notices.past import ALARM_QUIET, LogPast
 from shared.clock import to_text
 from shared.events.operating import ConditionKind
 from shared.run.states import RunStatus
+from shared.schedule.state import ITSELF
 
 KINDS: Final[tuple[ConditionKind, ...]] = get_args(ConditionKind)
 UNKNOWN_AFTER: Final = timedelta(minutes=10)
 """An intent without an outcome is nothing unusual while its answer is on the way; after so long it is."""
-SCHEDULER: Final = "schedule"
-"""The requester of scheduled runs."""
 
 WAITING: Final[Mapping[str, ConditionKind]] = {
     RunStatus.AWAITING_APPROVAL.value: "run_awaiting_approval",
@@ -132,7 +131,7 @@ def streaks_of(ended: Iterable[SeenRun], better: Mapping[tuple[str, str, Conditi
     streaks: dict[tuple[str, str, ConditionKind], list[SeenRun]] = {}
     for run in sorted(ended, key=lambda one: (one.requested_at, one.run)):
         kind = ENDED_BADLY.get(run.status)
-        if kind is None or not (run.mode == "apply" or run.requester == SCHEDULER):
+        if kind is None or not (run.mode == "apply" or run.requester == ITSELF):
             continue
         key = (run.connector, run.mode, kind)
         if run.requested_at > better.get(key, ""):

@@ -16,15 +16,15 @@ from services.monitor.notices.told import Told, ToldNotice
 from shared.clock import from_text, to_text
 from shared.events.facts import AlarmRaised, ConnectionHealth
 from shared.events.operating import NoticeSent
+from shared.events.schedules import SchedulePaused, ScheduleResumed
 
-SCHEDULE_PAUSED: Final = "aether.schedule.paused.v1"
-SCHEDULE_RESUMED: Final = "aether.schedule.resumed.v1"
 ALARM_QUIET: Final = timedelta(hours=24)
 """An alarm that is raised again within this time is the same one; one that is not is over."""
 NAMES_MAX: Final = 2_000
 """Schedules, connections, or kinds of alarm that are kept; a house has tens."""
 TYPES: Final = (
-    SCHEDULE_PAUSED, SCHEDULE_RESUMED, ConnectionHealth.event_type, AlarmRaised.event_type, NoticeSent.event_type,
+    SchedulePaused.event_type, ScheduleResumed.event_type, ConnectionHealth.event_type, AlarmRaised.event_type,
+    NoticeSent.event_type,
 )  # fmt: skip
 """Types of the entries that are wanted here."""
 
@@ -83,11 +83,11 @@ class LogPast:
     def take(self, entry: LogEntry) -> None:
         """Go on by one entry."""
         about = entry.summary
-        if entry.type == SCHEDULE_PAUSED:
+        if entry.type == SchedulePaused.event_type:
             if (connector := known_name(about.get("connector"))) is not None:
                 # Whoever pauses what is paused begins nothing.
                 _keep(self.paused, connector, self.paused.get(connector) or Since(entry.index, entry.at))
-        elif entry.type == SCHEDULE_RESUMED:
+        elif entry.type == ScheduleResumed.event_type:
             if (connector := known_name(about.get("connector"))) is not None:
                 self.paused.pop(connector, None)
         elif entry.type == ConnectionHealth.event_type:

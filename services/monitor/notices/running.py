@@ -16,6 +16,7 @@ from typing import Final
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,14 +34,16 @@ from services.monitor.notices.told import Told
 from services.monitor.notices.web import Slack, Webhook
 from services.monitor.notices.wording import House
 from shared.bus.client import heeding
-from shared.bus.commit import CORE
+from shared.bus.commit import CORE, Committer
 from shared.bus.connect import client_of
 from shared.bus.lease import LeaseHeld, LeaseHold, LeaseLost
 from shared.bus.publishing import Outgoing, PublishFailed, PublishRefused, publish_one
 from shared.bus.reading import StreamUnavailable
 from shared.bus.topology import AUDIT_NOTE
 from shared.bus.wiring import Service
+from shared.clock import Clock
 from shared.events.operating import NOTICE_SENT_SUBJECT, NOTICES_TAKEN_OVER_SUBJECT, NoticeSent, NoticesTakenOver
+from shared.ids import Ids
 from shared.run.moves import Message, hash_of
 from shared.telemetry.families import counter
 
@@ -71,7 +74,16 @@ async def run(*, service: Service, engine: AsyncEngine, settings: NoticeSettings
         return
     channels = load_channels(settings.notices)
     house = House(service.settings.environment, settings.console_url)
-    await Notices(service=service, engine=engine, channels=channels, house=house, total=total).run()
+    await Notices(
+        js=service.js,
+        committer=service.committer,
+        clock=service.clock,
+        ids=service.ids,
+        total=total,
+        engine=engine,
+        channels=channels,
+        house=house,
+    ).run()
 
 
 def sender_of(channel: AnyChannel) -> Sender:
@@ -89,8 +101,14 @@ def sender_of(channel: AnyChannel) -> Sender:
 class Notices:
     """The notices of one monitor."""
 
-    service: Service
+    js: JetStreamContext
+    committer: Committer
+    clock: Clock
+    ids: Ids
+    total: Counter
+    """Counts notices by channel and outcome."""
     engine: AsyncEngine
+    """The auditor's database."""
     channels: Sequence[AnyChannel]
     house: House
     lease_seconds: int = LEASE_SECONDS
@@ -99,8 +117,6 @@ class Notices:
     pause_seconds: float = PAUSE_SECONDS
     back_off_seconds: float = BACK_OFF_SECONDS
     sender: Callable[[AnyChannel], Sender] = sender_of
-    total: Counter | None = None
-    """What counts the notices; None: made when it begins."""
     is_telling: bool = False
     """Whether this monitor holds the lease and knows what was told."""
     _unstored: list[NoticeSent] = field(default_factory=list)
@@ -111,18 +127,16 @@ class Notices:
 
     async def run(self) -> None:
         """Tell whenever the lease can be had, until cancelled."""
-        service = self.service
-        holder = f"{service.name}-{service.ids.token(6)}"
-        total = self.total or counter("aether_notices_total", service.metrics)
+        holder = f"monitor-{self.ids.token(6)}"
 
         async def hear(_: Msg) -> None:
             self._bell.set()  # what it says is looked up, not believed
 
-        client = client_of(service.js)
+        client = client_of(self.js)
         await client.subscribe(AUDIT_NOTE, cb=hear)
         while True:
             try:
-                await heeding(self._tell_under_lease(holder, total))
+                await heeding(self._tell_under_lease(holder))
             except LeaseHeld:
                 pass
             except LeaseLost as loss:
@@ -136,18 +150,18 @@ class Notices:
                 self.is_telling = False
             await asyncio.sleep(self.standby_seconds)
 
-    async def _tell_under_lease(self, holder: str, total: Counter) -> None:
+    async def _tell_under_lease(self, holder: str) -> None:
         async with LeaseHold(
-            self.service.js,
+            self.js,
             subject=LEASE_SUBJECT,
             holder=holder,
             ttl_seconds=self.lease_seconds,
-            ids=self.service.ids,
-            monotonic=self.service.clock.monotonic_seconds,
+            ids=self.ids,
+            monotonic=self.clock.monotonic_seconds,
         ) as lease:
-            await self._tell(lease, holder, total)
+            await self._tell(lease, holder)
 
-    async def _tell(self, lease: LeaseHold, holder: str, total: Counter) -> None:
+    async def _tell(self, lease: LeaseHold, holder: str) -> None:
         taken = Message(
             subject=NOTICES_TAKEN_OVER_SUBJECT,
             event=NoticesTakenOver(holder=holder, fencing_token=lease.token),
@@ -155,12 +169,12 @@ class Notices:
             about="notices",
         )
         await self.store(())  # what an earlier holding of ours could not
-        published = await publish_one(self.service.js, self.service.committer.outgoing(taken))
+        published = await publish_one(self.js, self.committer.outgoing(taken))
         reader = Reader(self.engine, LogPast(told=self._told))
         await reader.wait_until_recorded(CORE, published.seq)
         board = Board(self._told)
         couriers = [
-            asyncio.create_task(self._courier(channel, board, lease, total).run(), name=f"notices {channel.name}")
+            asyncio.create_task(self._courier(channel, board, lease).run(), name=f"notices {channel.name}")
             for channel in self.channels
         ]
         try:
@@ -182,7 +196,7 @@ class Notices:
 
     async def _look(self, reader: Reader, board: Board) -> None:
         """Put up what the record says; what cannot be read now leaves the board as it is."""
-        now = self.service.clock.now()
+        now = self.clock.now()
         try:
             look = await reader.look(now=now)
             found = present(look, now=now)
@@ -192,15 +206,15 @@ class Notices:
             return
         board.put_up(found, told=self._told, statuses=statuses)
 
-    def _courier(self, channel: AnyChannel, board: Board, lease: LeaseHold, total: Counter) -> Courier:
+    def _courier(self, channel: AnyChannel, board: Board, lease: LeaseHold) -> Courier:
         for outcome in ("sent", "summarised", "failed", "given_up"):
-            total.labels(channel.name, outcome)  # a figure that is not there yet cannot be seen to rise
+            self.total.labels(channel.name, outcome)  # a figure that is not there yet cannot be seen to rise
 
         def count(outcome: str) -> None:
-            total.labels(channel.name, outcome).inc()
+            self.total.labels(channel.name, outcome).inc()
 
         return Courier(
-            channel.interest, self.sender(channel), channel.notices_a_minute, board, self.house, self.service.clock,
+            channel.interest, self.sender(channel), channel.notices_a_minute, board, self.house, self.clock,
             self.store, lease.is_held, count, self.back_off_seconds,
         )  # fmt: skip
 
@@ -212,7 +226,7 @@ class Notices:
             while self._unstored:
                 fact = self._unstored[0]
                 try:
-                    await publish_one(self.service.js, self._outgoing(fact))
+                    await publish_one(self.js, self._outgoing(fact))
                 except (PublishFailed, PublishRefused, nats.errors.Error) as error:
                     del self._unstored[:-UNSTORED_MAX]
                     log.error("notices_not_stored", count=len(self._unstored), error=type(error).__name__)
@@ -223,4 +237,4 @@ class Notices:
         message = Message(
             subject=NOTICE_SENT_SUBJECT, event=fact, message_id=f"notice-{hash_of(fact)}", about=fact.run or "notices"
         )
-        return self.service.committer.outgoing(message)
+        return self.committer.outgoing(message)

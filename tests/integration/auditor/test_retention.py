@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from services.auditor import retention
 from services.auditor.listing import ROWS_OF_ONE_TRANSACTION
@@ -143,4 +144,24 @@ async def test_an_auditor_that_was_replaced_sweeps_nothing(store: Store) -> None
     await a_run(store, "old", days=KEEP_DAYS + 1)
     with pytest.raises(WriterFenced):
         await retaining(store).sweep()
+    assert await rows(store, "old") == FULL
+
+
+async def test_a_listing_that_cannot_be_swept_does_not_stop_the_auditor(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.take_over(1)
+    await a_run(store, "old", days=KEEP_DAYS + 1)
+    async with store.engine.begin() as connection:
+        await connection.execute(update(tables.plan_review).values(body="{}"))  # a review that nobody can read
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("services.auditor.retention.asyncio.sleep", wait)
+    with pytest.raises(asyncio.CancelledError):
+        await retaining(store).run()
+    assert waits == [retention.SWEEP_SECONDS], "it was reported, and is tried again later"
     assert await rows(store, "old") == FULL

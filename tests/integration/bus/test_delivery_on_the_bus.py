@@ -390,3 +390,17 @@ def test_consumers_and_requests_of_others_are_refused() -> None:
         answer(broker, "aether.run.request", handler)
     with pytest.raises(ValueError, match="from 1 to 64"):
         consume(broker, "differ", handler, parallel=65)
+
+
+async def test_a_tick_that_the_server_made_is_heard_and_is_no_dead_letter(patient_bus: BusUnderTest) -> None:
+    heard: list[str] = []
+
+    async def hear(message: NatsMessage) -> None:
+        heard.append(message.raw_message.subject)
+
+    async with serving(patient_bus, hear, service="extractor", consumer="extractor_ticks"):
+        js = await patient_bus.js_as("extractor")
+        headers = {"Nats-Schedule": "@at 2026-01-01T00:00:00Z", "Nats-Schedule-Target": "tick.tiny"}
+        await js.publish("sched.jitter.tiny", b"", stream="SCHED", headers=headers, timeout=5)
+        await until(lambda: heard == ["tick.tiny"])
+    assert await dead_letters(patient_bus) == []

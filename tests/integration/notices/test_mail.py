@@ -152,7 +152,7 @@ async def test_a_mail_arrives_over_starttls_with_a_password(certificates: Path) 
     mail = message_from_bytes(envelope.content, policy=default)
     assert mail["Subject"] == "[aether staging] a trial of the channel ops"
     assert mail["Message-ID"] == f"<aether-{a_notice().id}@example.org>"
-    assert "Nothing is wrong" in mail.get_content()  # type: ignore[attr-defined]  # the default policy makes EmailMessage
+    assert "Nothing is wrong" in mail.get_content()
 
 
 async def test_a_mail_arrives_over_tls_from_the_first_byte(certificates: Path) -> None:

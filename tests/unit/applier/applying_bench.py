@@ -147,6 +147,7 @@ class Bench:
     notes: list[FailureNote | None] = field(default_factory=list)
     is_cancelled: Callable[[], bool] = lambda: False
     is_pause_asked: Callable[[], bool] = lambda: False
+    is_leaving: Callable[[], bool] = lambda: False
     is_held: Callable[[], bool] = lambda: True
     excluded: Sequence[Change] = ()
     entities: Sequence[EntityPlan] = (EntityPlan(entity=ENTITY, compared_fields=FIELDS, personal_fields=()),)
@@ -184,6 +185,7 @@ class Bench:
                 require_held=require_held,
                 is_cancelled=lambda: self.is_cancelled(),
                 is_pause_asked=lambda: self.is_pause_asked(),
+                is_leaving=lambda: self.is_leaving(),
                 throttled=throttled,
                 reopened=reopened,
                 sleep=asyncio.sleep,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from services.applier import apply as apply_module
+from services.applier.stopping import HANDED_OVER
 from shared.bus.lease import LeaseLost
 from shared.bus.publishing import Conflict
 from shared.errors import AetherError, NeedsPerson
@@ -74,6 +75,28 @@ async def test_pause_takes_effect_at_the_next_change_and_concludes_what_is_under
     assert await one.resume() is None
     assert one.results() == {"applied": 100}
     assert len(one.target.sent) == 100
+
+
+async def test_an_applier_that_ends_begins_nothing_more_and_another_goes_on() -> None:
+    one = bench(*(change(n) for n in range(1, 101)), in_flight=8)
+    one.target.seconds = 0.1
+    one.journal.seconds = 0.05
+    one.is_leaving = lambda: len(one.target.sent) >= 20
+    assert await one.run() is HANDED_OVER
+    counts = one.results()
+    assert counts["applied"] + counts["not_attempted"] == 100
+    assert 20 <= counts["applied"] < 20 + 2 * 8
+    assert len(one.target.sent) == counts["applied"] == len(one.journal.concluded)
+    one.is_leaving = lambda: False
+    assert await one.resume() is None
+    assert one.results() == {"applied": 100}
+    assert len(one.target.sent) == 100
+
+
+async def test_what_a_person_asks_outranks_the_end_of_a_program() -> None:
+    one = bench(*(change(n) for n in range(1, 11)), in_flight=2)
+    one.is_leaving = one.is_pause_asked = lambda: len(one.target.sent) >= 2
+    stops_with(await one.run(), "pause", "SYS_PAUSED")
 
 
 async def test_pause_that_comes_with_the_last_change_has_nothing_to_pause() -> None:

@@ -51,7 +51,7 @@ class _Person(PersonClient):
         super().__init__(Client(), user="otto")
         self._bus = bus
 
-    async def _request(self, subject: str, data: bytes) -> bytes:
+    async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None) -> bytes:
         body = BODIES[subject].model_validate_json(data)
         self._bus.asked.append(body)
         return self._bus.answers[subject](body).model_dump_json().encode()

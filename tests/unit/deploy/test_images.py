@@ -23,6 +23,7 @@ ALLOWED = {
     "console": {"polars", "numpy", "fastapi"},
     "monitor": set(),
     "tools": set(),
+    "backup": set(),
     "simulators": {"asyncssh"},
 }
 

@@ -58,9 +58,15 @@ def test_missing_blank_large_and_binary_secrets_are_refused_by_reference(
     assert "UTF-8" in refusal(f"file:{tmp_path}/binary")
 
 
-@pytest.mark.parametrize("reference", ["sops:secrets.yaml#token", "vault:kv/titan"])
-def test_schemes_of_later_releases_are_refused_clearly(reference: str) -> None:
-    assert "cannot be read by this release" in refusal(reference)
+@pytest.mark.parametrize("reference", ["sops:secrets.yaml#token", "sops:/a#", "vault:kv/titan", "vault:kv#token"])
+def test_a_reference_that_names_no_whole_place_is_refused_with_the_settings(reference: str) -> None:
+    with pytest.raises(ValidationError, match=r"write (sops|vault):"):
+        Settings(token=reference)
+    assert refusal(reference).startswith("a secret's setting n")
+
+
+@pytest.mark.parametrize("reference", ["sops:/etc/a.yaml#a.b", "sops:/etc/key.pem", "vault:kv/a/b#c", "vault:kv/a#c@2"])
+def test_a_reference_is_not_read_with_the_settings(reference: str) -> None:
     assert Settings(token=reference).token == reference
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,14 @@ def test_a_value_in_another_place_is_refused(identity: Any, tmp_path: Path) -> N
 
 
 def test_a_value_that_was_taken_away_added_or_changed_in_the_clear_is_noticed(identity: Any, tmp_path: Path) -> None:
-    for spoil in (
+    spoils: tuple[Callable[[dict[str, Any]], object], ...] = (
         lambda values: values.pop("list"),
         lambda values: values["aeries"].pop("tries"),
         lambda values: values["plain_unencrypted"].update(note="another"),
         lambda values: values["plain_unencrypted"].update(more="another"),
         lambda values: values["list"].reverse(),
-    ):
+    )
+    for spoil in spoils:
         made = SopsFile({**TREE, "list": ["one", "two"]}, [identity.to_public()])
         spoil(made.values)
         assert "is not whole" in refusal(tmp_path / "s.json", made.json())
@@ -227,10 +229,8 @@ def test_a_changed_file_is_read_anew(identity: Any, tmp_path: Path) -> None:
 
 _NAMES = st.text("abcdefgh_", min_size=1, max_size=6)
 _LEAVES = st.one_of(st.text(max_size=20), st.integers(-(2**53), 2**53), st.booleans(), st.none())
-_TREES = st.dictionaries(
-    _NAMES, st.recursive(_LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3)),
-    max_size=4,
-)  # fmt: skip
+_NODES = st.recursive(_LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3))
+_TREES = st.dictionaries(_NAMES, _NODES, max_size=4)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -45,7 +45,7 @@ def test_a_document_of_all_kinds_is_read(place: Path) -> None:
     assert isinstance(mail, EmailChannel)
     assert (mail.sender, mail.security, mail.port) == ("aether@example.org", "starttls", 587)
     assert mail.interest.kinds == frozenset(KINDS) and mail.interest.connectors is None
-    assert hook.interest.kinds == {"alarm_raised", "run_failed"} and hook.interest.connectors == {"staff"}
+    assert hook.interest.kinds == {"alarm_raised", "run_failed"} and hook.interest.connectors == frozenset({"staff"})
     assert chat.notices_a_minute == 20
 
 

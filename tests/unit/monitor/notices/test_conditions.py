@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from services.monitor.notices.conditions import BETTER, ENDED_BADLY, Look, SeenRun, Unresolved, present, streaks_of
-from services.monitor.notices.past import SCHEDULE_PAUSED, SCHEDULE_RESUMED, LogEntry, LogPast
+from services.monitor.notices.past import LogEntry, LogPast
 from shared.clock import to_text
+from shared.events.operating import ConditionKind
+from shared.events.schedules import SchedulePaused, ScheduleResumed
 from shared.run.states import EXIT_CODES, TERMINAL, RunStatus
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -66,7 +68,7 @@ def test_failures_in_a_row_are_one_condition_until_a_run_is_better() -> None:
 
 def test_the_id_of_a_streak_stays_when_its_first_run_is_too_old_to_be_looked_at() -> None:
     bad = [seen(f"r{number}", "failed", -10 + number) for number in range(5)]
-    better = {("staff", "apply", "run_failed"): at(-11)}
+    better: dict[tuple[str, str, ConditionKind], str] = {("staff", "apply", "run_failed"): at(-11)}
     (whole,), (rest,) = streaks_of(bad, better), streaks_of(bad[2:], better)
     assert ids(Look(streaks=(whole,))) == ids(Look(streaks=(rest,)))
 
@@ -89,13 +91,13 @@ def test_every_end_of_a_run_either_begins_ends_or_leaves_conditions_alone_on_pur
 
 
 def test_a_schedule_is_paused_from_the_first_pause_to_the_resumption() -> None:
-    first = entry(3, SCHEDULE_PAUSED, -5, connector="staff")
-    again = entry(4, SCHEDULE_PAUSED, -4, connector="staff")
+    first = entry(3, SchedulePaused.event_type, -5, connector="staff")
+    again = entry(4, SchedulePaused.event_type, -4, connector="staff")
     (condition,) = present(Look(past=past_of(first, again)), now=NOW).values()
     assert (condition.kind, condition.connector, condition.since) == ("schedule_paused", "staff", at(-5))
-    resumed = entry(5, SCHEDULE_RESUMED, -3, connector="staff")
+    resumed = entry(5, ScheduleResumed.event_type, -3, connector="staff")
     assert ids(Look(past=past_of(first, again, resumed))) == set()
-    anew = entry(6, SCHEDULE_PAUSED, -2, connector="staff")
+    anew = entry(6, SchedulePaused.event_type, -2, connector="staff")
     assert ids(Look(past=past_of(first, again, resumed, anew))).isdisjoint({condition.id})
 
 
@@ -132,7 +134,7 @@ def test_effects_that_stay_unknown_are_a_condition_of_their_run() -> None:
 
 def test_what_is_no_name_and_no_code_of_ours_is_not_repeated() -> None:
     past = past_of(
-        entry(1, SCHEDULE_PAUSED, -1, connector=CANARY),
+        entry(1, SchedulePaused.event_type, -1, connector=CANARY),
         entry(2, "aether.connection.health.v1", -1, connection=CANARY, status="quarantined", since=CANARY),
         entry(3, "aether.connection.health.v1", -1, connection="hst", status="quarantined", since=CANARY, code=CANARY),
         entry(4, "aether.alarm.raised.v1", -1, service="applier", code=CANARY),

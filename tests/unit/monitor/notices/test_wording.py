@@ -77,7 +77,7 @@ def test_the_same_notice_has_the_same_id_whenever_it_is_told_and_another_on_anot
     ],
 )
 def test_the_link_leads_to_where_more_is_shown(condition: Condition, place: str) -> None:
-    assert notice_of([of(condition)], channel="ops", house=HOUSE, at=AT).link == HOUSE.console_url + place
+    assert notice_of([of(condition)], channel="ops", house=HOUSE, at=AT).link == f"{HOUSE.console_url}{place}"
     assert notice_of([of(condition)], channel="ops", house=House("staging", None), at=AT).link is None
 
 
