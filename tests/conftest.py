@@ -1,14 +1,18 @@
 """The order of the suite: what is quick and says most precisely what broke comes first.
 
-Within a folder the order stays as it is. A folder that is not named here comes last.
+Within a folder the order stays as it is. A folder that is not named here comes last. And in every test: no secret and
+no person in what it prints, logs or leaves behind (`tests.support.canaries`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.support.canaries import Watching
 
 ORDER: Final = (
     "unit",
@@ -25,6 +29,27 @@ ORDER: Final = (
     "e2e",
 )
 _HERE: Final = Path(__file__).parent
+WATCHING: Final = Watching()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def canaries() -> Iterator[Watching]:
+    """Every house is searched when it stops."""
+    with pytest.MonkeyPatch.context() as patch:
+        WATCHING.begin(patch)
+        yield WATCHING
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield
+    hits = WATCHING.hits_in_report(report.sections)
+    if hits and not report.failed:
+        report.outcome = "failed"
+        report.longrepr = "what this test printed or logged holds what it may not:\n" + "\n".join(hits)
+    if report.when == "teardown":
+        WATCHING.resolved.clear()
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

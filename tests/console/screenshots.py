@@ -14,6 +14,7 @@ from typing import Literal
 
 from cli.stack import Stack
 from tests.console.browsing import CHROMIUM, NO_BROWSER, browser, seat
+from tests.console.nightly import connectors_with_a_schedule, write_calendar
 from tests.console.places import PLACES, path_of
 from tests.console.played import played_runs
 
@@ -40,7 +41,12 @@ def main() -> int:
 
 
 async def _made(folder: Path, data: Path, *, is_all: bool) -> None:
-    async with Stack(data, is_demo=True, has_console=True) as stack, browser() as running:
+    write_calendar(data)
+    connectors = connectors_with_a_schedule(data.parent / "connectors")
+    async with (
+        Stack(data, is_demo=True, has_console=True, connectors=connectors) as stack,
+        browser() as running,
+    ):
         runs = await played_runs(stack)
         for scheme in SCHEMES:
             for profile in dict.fromkeys(place.profile for place in PLACES):

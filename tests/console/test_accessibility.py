@@ -12,6 +12,7 @@ from playwright.async_api import Page
 
 from cli.stack import Stack
 from tests.console.browsing import browser, needs_browser, password_of, seat, user_of
+from tests.console.nightly import connectors_with_a_schedule, write_calendar
 from tests.console.places import PLACES, path_of
 from tests.console.played import played_runs
 
@@ -23,7 +24,9 @@ pytestmark = [needs_browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path / "data", is_demo=True, has_console=True) as running:
+    write_calendar(tmp_path / "data")
+    connectors = connectors_with_a_schedule(tmp_path / "connectors")
+    async with Stack(tmp_path / "data", is_demo=True, has_console=True, connectors=connectors) as running:
         yield running
 
 

@@ -28,7 +28,8 @@ UPDATES = 250
 RATE_PER_SECOND = 5
 """So that an apply lasts long enough to be disturbed."""
 CUT_SECONDS = 40
-DRAIN_SECONDS_MAX = 30
+HAND_OVER_SECONDS_MAX = 10
+"""For the changes that are under way, at the vendor's slow rate; more than that would be work taken up anew."""
 SCHEDULE_SECONDS_MAX = 330
 RUN_SECONDS_MAX = 420
 EXIT_KILLED = 128 + 9
@@ -166,13 +167,15 @@ class Trial:
         took, done = time.monotonic() - began, house.effects()
         state = json.loads(house.docker("inspect", container["Id"]))[0]["State"]
         expect(state["ExitCode"] == 0 and not state["OOMKilled"], f"it ended with {state['ExitCode']}")
-        expect(took < DRAIN_SECONDS_MAX, f"it took {took:.1f} s")
+        expect(took < HAND_OVER_SECONDS_MAX, f"it took {took:.1f} s to hand over")
         expect(planned // 8 <= done < planned, f"{done} of {planned} were done")
         time.sleep(2)
         expect(house.effects() == done, "something was written after it had ended")
         self.held(f"exit 0 after {took:.1f} s, {done} of {planned} changes made, none after it had ended")
         self.step("Started again, it goes on; then its process is killed (SIGKILL)")
         house.up("--no-deps", "applier")
+        idle = house.until("it goes on", lambda: house.effects() > done, seconds_max=60, pause=0.2)
+        say(f"   it went on {idle:.1f} s after it was healthy again")
         self._until_effects(done + planned // 8)
         before = house.container("applier")["RestartCount"]
         house.kill("applier")

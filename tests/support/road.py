@@ -49,6 +49,7 @@ from shared.policy.figures import EntityFigures
 from shared.run.states import RunStatus, is_terminal
 from shared.secrets import resolve
 from simulators.district.__main__ import make
+from tests.support.canaries import plant
 
 CONNECTOR = "titanhst-staff"
 BOTH = PersonSpec("both", "both", ("operator", "approver"))
@@ -74,6 +75,7 @@ def district(tmp_path_factory: pytest.TempPathFactory) -> District:
     """The sample district of the demonstration."""
     folder = tmp_path_factory.mktemp("district")
     make(out=folder, seed=7, staff=2400)
+    plant(folder)
     return District(folder)
 
 

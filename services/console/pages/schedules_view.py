@@ -75,7 +75,7 @@ def schedules_page(answer: ScheduleList | None, *, why_not: str | None, now: dat
         calendar=answer.calendar,
         problem=None if answer.problem is None else answer.problem.text,
         time_zone=zone.key,
-        until=_known_until(answer.schedules, zone),
+        until=_known_until(answer.schedules, now=now, zone=zone),
     )
 
 
@@ -116,7 +116,8 @@ def _day(day: date, by_day: dict[date, list[Entry]], *, today: date) -> Day:
     )
 
 
-def _known_until(schedules: tuple[ScheduleView, ...], zone: ZoneInfo) -> str | None:
+def _known_until(schedules: tuple[ScheduleView, ...], *, now: datetime, zone: ZoneInfo) -> str | None:
     """A dense schedule has more times in four weeks than are asked for: say from which day on some are missing."""
     ends = [from_text(view.next[-1].at) for view in schedules if len(view.next) == TIMES_ASKED]
-    return min(ends).astimezone(zone).date().isoformat() if ends else None
+    is_short = bool(ends) and min(ends) < now + timedelta(weeks=WEEKS)
+    return min(ends).astimezone(zone).date().isoformat() if is_short else None

@@ -24,7 +24,7 @@ from services.monitor.notices.delivery import NotDelivered
 from services.monitor.notices.running import sender_of
 from services.monitor.notices.wording import House, trial_of
 from shared.clock import SystemClock, to_text
-from shared.errors import NeedsPerson
+from shared.errors import AetherError
 from shared.ids import RandomIds
 from shared.secrets import resolve
 
@@ -67,7 +67,7 @@ def _check(channels: Sequence[AnyChannel], say: Callable[[str], None]) -> int:
         try:
             for reference in _references(channel):
                 resolve(reference)
-        except NeedsPerson as error:
+        except AetherError as error:
             faults += 1
             say(f"{channel.name} ({channel.kind}): {error.message}")
         else:

@@ -22,7 +22,7 @@ import structlog
 from services.monitor.notices.channels import EmailChannel
 from services.monitor.notices.delivery import NotDelivered, tls_context
 from services.monitor.notices.wording import Notice
-from shared.errors import NeedsPerson
+from shared.errors import AetherError
 from shared.secrets import resolve
 
 STEP_SECONDS_MAX: Final = 20.0
@@ -85,7 +85,7 @@ class Mail:
         except ssl.SSLCertVerificationError as error:
             reason = f"the certificate of {where} is not believed: {error.verify_message}; set ca: where it is your own"
             raise NotDelivered(reason) from None
-        except NeedsPerson as error:
+        except AetherError as error:
             raise NotDelivered(error.message) from None
         except OSError as error:
             raise NotDelivered(f"{where} cannot be reached ({error.strerror or type(error).__name__})") from None

@@ -20,7 +20,7 @@ import orjson
 from services.monitor.notices.channels import SlackChannel, WebhookChannel, is_own_host
 from services.monitor.notices.delivery import SAID_CHARS_MAX, NotDelivered, tls_context
 from services.monitor.notices.wording import Notice
-from shared.errors import NeedsPerson
+from shared.errors import AetherError
 from shared.secrets import resolve
 
 SEND_SECONDS_MAX: Final = 15.0
@@ -42,7 +42,7 @@ class Webhook:
 
     async def send(self, notice: Notice, *, now: datetime) -> str:
         """Post the document with its signature."""
-        key = webhook_key(_secret(self._channel.secret), where=self._channel.secret)
+        key = webhook_key(await _secret(self._channel.secret), where=self._channel.secret)
         body = orjson.dumps(notice.document)
         headers = signed_headers(key, message_id=f"msg_{notice.id}", timestamp=int(now.timestamp()), body=body)
         parts = urlsplit(self._channel.url)
@@ -59,7 +59,7 @@ class Slack:
 
     async def send(self, notice: Notice, *, now: datetime) -> str:
         """Post the message to the incoming webhook."""
-        url = _secret(self._channel.url)
+        url = await _secret(self._channel.url)
         parts = urlsplit(url)
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_own_host(parts.hostname or ""))
         if not is_safe or not parts.hostname:
@@ -108,10 +108,10 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _secret(reference: str) -> str:
+async def _secret(reference: str) -> str:
     try:
-        return resolve(reference)
-    except NeedsPerson as error:
+        return await asyncio.to_thread(resolve, reference)  # some secrets lie with a server
+    except AetherError as error:
         raise NotDelivered(error.message) from None
 
 

@@ -18,7 +18,7 @@ TAKEN = 100
 def settings_for(bus: BusUnderTest, folder: Path) -> BackupSettings:
     told = bus.settings_for(PROVISIONER)
     password = folder / f"password-{len(told.url)}"
-    password.write_text(told.password)
+    password.write_text(bus.server.password_of(PROVISIONER))
     return BackupSettings(nats_url=told.url, nats_password=f"file:{password}")
 
 
