@@ -6,7 +6,7 @@ no person in what it prints, logs or leaves behind (`tests.support.canaries`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +41,10 @@ def canaries() -> Iterator[Watching]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     hits = WATCHING.hits_in_report(report.sections)
     if hits and not report.failed:
         report.outcome = "failed"

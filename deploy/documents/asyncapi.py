@@ -30,6 +30,7 @@ from shared.events.model import Document
 from shared.events.publications import PUBLISHES, Publication
 from shared.events.queries import QUESTIONS, SERVICE_QUESTIONS, QueryRefused
 from shared.events.registry import EVENTS
+from shared.events.schedules import ScheduleList, ScheduleQuery
 from shared.records.subjects import BATCH_CONTENT_TYPE, BATCH_TYPE
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -261,6 +262,7 @@ def _asked() -> list[tuple[str, str, type[Document], tuple[type[Document], ...]]
     ]
     return [
         *commands,
+        ("aether.schedule.list", "extractor", ScheduleQuery, (ScheduleList, QueryRefused)),
         *((subject, "auditor", asked, (said, QueryRefused)) for subject, (asked, said) in QUESTIONS.items()),
         *(
             (subject, service, asked, (said, QueryRefused))

@@ -21,6 +21,8 @@ from services.console.settings import ConsoleSettings
 from services.differ.settings import DifferSettings
 from services.extractor.settings import ExtractorSettings
 from services.monitor.settings import MonitorSettings
+from shared.secrets.vault_settings import PREFIX as VAULT_PREFIX
+from shared.secrets.vault_settings import VaultSettings
 from shared.settings import ServiceSettings
 
 SETTINGS: Final[dict[str, type[ServiceSettings]]] = {
@@ -39,6 +41,12 @@ Printed from the settings of the services by `make documents`; do not edit. A pr
 cannot use ends at once with exit code 78 and says which variable, what is wrong with it and what is allowed. A value
 that is a secret is never given here, only a *reference* to it; [secrets.md](secrets.md) says which there are."""
 
+_SOPS: Final = """\
+## Secrets in files of SOPS
+
+| variable | value | default | meaning |
+|---|---|---|---|
+| `AETHER_SOPS_AGE_KEY_FILE` | path | `SOPS_AGE_KEY_FILE` | File with the age identities that decrypt. |"""
 _COMMAND_LINE: Final = """\
 ## Command line
 
@@ -59,7 +67,8 @@ def render_markdown() -> str:
     shared = set(ServiceSettings.model_fields)
     parts = [_HEAD, _section("Every service", ServiceSettings, without=set())]
     parts += [_section(name.title(), model, without=shared) for name, model in SETTINGS.items()]
-    return "\n\n".join([*parts, _COMMAND_LINE]) + "\n"
+    parts.append(_section("Secrets in Vault or OpenBao", VaultSettings, without=set(), prefix=VAULT_PREFIX))
+    return "\n\n".join([*parts, _SOPS, _COMMAND_LINE]) + "\n"
 
 
 def variables() -> set[str]:
@@ -68,14 +77,14 @@ def variables() -> set[str]:
     return {variable(name) for model in models for name in model.model_fields}
 
 
-def _section(title: str, model: type[BaseModel], *, without: set[str]) -> str:
+def _section(title: str, model: type[BaseModel], *, without: set[str], prefix: str = "AETHER_") -> str:
     schema = model.model_json_schema()
     named = {
         "title": title,
         "description": schema.get("description", ""),
-        "required": [variable(name) for name in schema.get("required", ())],
+        "required": [prefix + name.upper() for name in schema.get("required", ())],
         "properties": {
-            variable(name): _without_root({**described, "description": _meaning(name, described)})
+            prefix + name.upper(): _without_root({**described, "description": _meaning(name, described)})
             for name, described in schema["properties"].items()
             if name not in without
         },

@@ -190,7 +190,6 @@ TASKS: Final[tuple[Task, ...]] = (
             ("deploy.postgres.migrate", service),
             {
                 "AETHER_DATABASE_URL": _database(f"aether_{service}_owner", f"aether_{service}"),
-            "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
                 "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
             },
         )

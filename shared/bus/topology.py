@@ -276,12 +276,12 @@ HOUSE_USERS: Final[tuple[str, ...]] = (*SERVICE_NAMES, PROVISIONER)
 
 def house_account(environment: Environment) -> str:
     """Return the account of the services and of all streams of an environment."""
-    return f"{environment.upper()}_HOUSE"
+    return "_".join((environment.upper(), "HOUSE"))
 
 
 def people_account(environment: Environment) -> str:
     """Return the account of people and of programs that act for them; it sees the requests and nothing else."""
-    return f"{environment.upper()}_PEOPLE"
+    return "_".join((environment.upper(), "PEOPLE"))
 
 
 def stream_spec(name: str) -> StreamSpec:

@@ -91,6 +91,13 @@ entities:
 
 guard:
   suspend: {count: 40}
+
+# On school days at half past two in the night; not while the student system changes over to the new year.
+schedule:
+  cron: "30 2 * * *"
+  time_zone: America/Los_Angeles
+  calendar: school_days
+  jitter_seconds_max: 600
 """
 _SITES = """\
 site,name

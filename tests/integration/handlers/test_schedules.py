@@ -151,6 +151,17 @@ async def test_a_run_under_way_is_not_overlapped_and_the_time_is_told_as_left_ou
     assert await scheduler.codes() == ["SCH_OVERLAP"], "a time is settled once"
 
 
+async def test_a_run_that_is_refused_is_a_time_left_out_with_the_reason(scheduler: Scheduler) -> None:
+    scheduler.house.environment = "production"
+    await scheduler.begin(mode="apply")
+    (night,) = scheduler.nights(1)
+    await scheduler.look_at(night)
+    (skipped,) = await scheduler.told("skipped")
+    assert skipped.reason.code == "SCH_REFUSED"
+    assert "was not promoted to production" in skipped.reason.text
+    assert await scheduler.runs() == []
+
+
 async def test_two_held_runs_pause_it_and_a_person_lets_it_go_on(scheduler: Scheduler) -> None:
     await scheduler.begin(mode="apply")
     nights = scheduler.nights(5)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.errors import NeedsPerson
-from shared.http.credentials import Granted, Token, plain
+from shared.http.credentials import Granted, Referenced, Token, plain
 from shared.ports.pacing import Use
 from shared.secrets import Secret
 
@@ -77,3 +77,48 @@ def test_what_cannot_stand_in_a_header_is_named_by_its_reference_and_never_shown
         plain(Secret(text), reference="env:TOKEN")
     assert caught.value.code == "SYS_SECRET"
     assert not text or text not in str(caught.value)
+
+
+# --- a secret that is read again --------------------------------------------------------------------------------------
+
+
+class Place:
+    """Where a secret lies."""
+
+    def __init__(self, secret: str) -> None:
+        self.secret: str | None = secret
+        self.read = 0
+
+    def headers(self) -> dict[str, str]:
+        self.read += 1
+        if self.secret is None:
+            raise NeedsPerson("SYS_SECRET", "file:/x: No such file or directory")
+        return {"Authorization": f"Bearer {self.secret}"}
+
+
+async def test_a_refused_secret_is_read_again_and_sent_again_only_when_it_is_another() -> None:
+    place = Place("one")
+    credential = Referenced(place.headers)
+    sent = await credential.headers("APL")
+    assert not credential.forget(sent)
+    place.secret = "two"
+    assert await credential.headers("APL") == sent, "it is read again only when it was refused"
+    assert credential.forget(sent)
+    assert await credential.headers("APL") == {"Authorization": "Bearer two"}
+    assert place.read == 3
+
+
+async def test_a_secret_that_somebody_else_has_read_again_is_not_read_once_more() -> None:
+    place = Place("one")
+    credential = Referenced(place.headers)
+    sent = await credential.headers("APL")
+    place.secret = "two"
+    assert credential.forget(sent) and credential.forget(sent)
+    assert place.read == 2
+
+
+async def test_a_secret_that_is_gone_leaves_the_refusal_to_speak() -> None:
+    place = Place("one")
+    credential = Referenced(place.headers)
+    place.secret = None
+    assert not credential.forget(await credential.headers("APL"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,3 +241,26 @@ def test_any_tree_is_read_in_both_forms(identity: Any, tmp_path: Path, tree: dic
     made = SopsFile({**tree, "the_token": TOKEN}, [identity.to_public()])
     assert at(tmp_path / "s.json", made.json(), "the_token") == TOKEN
     assert at(tmp_path / "s.yaml", made.yaml(), "the_token") == TOKEN
+
+
+_JUDGE = """
+import { decryptSops } from "sops-age";
+import fs from "fs";
+const [,, file, secretKey, fileType] = process.argv;
+console.log(JSON.stringify(await decryptSops(fs.readFileSync(file, "utf8"), { secretKey, fileType })));
+"""
+
+
+@pytest.mark.skipif("AETHER_NODE_PROJECT" not in os.environ, reason="AETHER_NODE_PROJECT names no folder with sops-age")
+@pytest.mark.parametrize("form", ["json", "yaml", "env"])
+def test_other_peoples_reader_reads_the_files_of_these_tests(identity: Any, tmp_path: Path, form: str) -> None:
+    """`npm install sops-age` in a folder of its own; what it reads, and we read, is what SOPS writes."""
+    tree = {"TOKEN": TOKEN, "OTHER": "two"} if form == "env" else {**TREE, "plain_unencrypted": "open"}
+    made = SopsFile(tree, [identity.to_public()])
+    file = tmp_path / f"s.{form}"
+    file.write_bytes({"json": made.json, "yaml": made.yaml, "env": made.dotenv}[form]())
+    project = Path(os.environ["AETHER_NODE_PROJECT"])
+    (project / "aether-judge.mjs").write_text(_JUDGE)
+    command = ["node", "aether-judge.mjs", str(file), str(identity), form]
+    said = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    assert json.loads(said.stdout) == tree
