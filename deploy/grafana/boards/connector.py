@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import CONNECTORS, NO_YES, NONE_WANTED
+from deploy.grafana.boards.parts import CONNECTORS, NO_YES, NONE_WANTED, rise
 from deploy.grafana.building.model import (
     Colour,
     Dashboard,
@@ -93,7 +93,7 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr=f"sum by (mode, status) (increase(aether_runs_ended_total{{{MINE}}}[1d]))",
+                            expr=f"sum by (mode, status) ({rise('aether_runs_ended_total', '1d', MINE)})",
                             legend="{{mode}} {{status}}",
                         ),
                     ),
@@ -106,13 +106,13 @@ CONNECTOR: Final = Dashboard(
                     queries=(
                         Query(
                             expr="histogram_quantile(0.5, sum by (le)"
-                            f" (increase(aether_run_seconds_bucket{{{MINE}}}[1d])))",
+                            f" (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1d]))))",
                             legend="median",
                             has_exemplars=True,
                         ),
                         Query(
                             expr="histogram_quantile(0.95, sum by (le)"
-                            f" (increase(aether_run_seconds_bucket{{{MINE}}}[1d])))",
+                            f" (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1d]))))",
                             legend="95 %",
                         ),
                     ),
@@ -123,8 +123,8 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (phase) (increase(aether_run_phase_seconds_sum{{{MINE}}}[1d]))"
-                            f" / sum by (phase) (increase(aether_run_phase_seconds_count{{{MINE}}}[1d]))",
+                            expr=f"sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[1d])))"
+                            f" / sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[1d])))",
                             legend="{{phase}}",
                         ),
                     ),
@@ -136,7 +136,7 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (le) (increase(aether_run_seconds_bucket{{{MINE}}}[1h]))",
+                            expr=f"sum by (le) (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1h])))",
                             legend="{{le}}",
                             has_exemplars=True,
                         ),
@@ -148,7 +148,7 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr=f"sum by (connector) (increase(aether_run_changes_planned_total{{{MINE}}}[1d]))",
+                            expr=f"sum by (connector) ({rise('aether_run_changes_planned_total', '1d', MINE)})",
                             legend="{{connector}}",
                         ),
                     ),
@@ -165,7 +165,7 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr=f"sum by (outcome) (increase(aether_run_changes_total{{{MINE}}}[1d]))",
+                            expr=f"sum by (outcome) ({rise('aether_run_changes_total', '1d', MINE)})",
                             legend="{{outcome}}",
                         ),
                     ),
@@ -177,7 +177,7 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr=f"sum by (entity, code) (aether_quarantine_records{{{MINE}}})",
+                            expr=f"sum by (entity, code) (max without (instance) (aether_quarantine_records{{{MINE}}}))",
                             legend="{{entity}} {{code}}",
                         ),
                     ),
@@ -190,7 +190,7 @@ CONNECTOR: Final = Dashboard(
                     labels=("connector", "code"),
                     queries=(
                         Query(
-                            expr=f"sum by (connector, code) (increase(aether_run_failures_total{{{MINE}}}[7d])) > 0",
+                            expr=f"sum by (connector, code) ({rise('aether_run_failures_total', '7d', MINE)}) > 0",
                             legend="number",
                         ),
                     ),
@@ -215,7 +215,10 @@ CONNECTOR: Final = Dashboard(
                     sentence="Changes of the connector with an intent and no outcome.",
                     unit=Unit.NUMBER,
                     queries=(
-                        Query(expr=f"sum by (connector) (aether_unknown_effects{{{MINE}}})", legend="{{connector}}"),
+                        Query(
+                            expr=f"sum by (connector) (max without (instance) (aether_unknown_effects{{{MINE}}}))",
+                            legend="{{connector}}",
+                        ),
                     ),
                     thresholds=NONE_WANTED,
                     width=8,

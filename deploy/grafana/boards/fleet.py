@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import NONE_WANTED, VERDICTS
+from deploy.grafana.boards.parts import NONE_WANTED, VERDICTS, rise
 from deploy.grafana.building.model import (
     Colour,
     Dashboard,
@@ -30,35 +30,35 @@ FLEET: Final = Dashboard(
                     title="Waiting for approval",
                     sentence="Runs whose plan waits for an approval within its limits.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr='sum(aether_runs_open{status="awaiting_approval"})'),),
+                    queries=(Query(expr='sum(max without (instance) (aether_runs_open{status="awaiting_approval"}))'),),
                     thresholds=Thresholds(((1, Colour.WARNING),), base=Colour.GOOD),
                 ),
                 Stat(
                     title="Held",
                     sentence="Runs that the guard holds until a person releases or rejects them.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr='sum(aether_runs_open{status="held"})'),),
+                    queries=(Query(expr='sum(max without (instance) (aether_runs_open{status="held"}))'),),
                     thresholds=Thresholds(((1, Colour.WARNING),), base=Colour.GOOD),
                 ),
                 Stat(
                     title="Paused",
                     sentence="Runs that stopped while they were applying and go on when a person says so.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr='sum(aether_runs_open{status="paused"})'),),
+                    queries=(Query(expr='sum(max without (instance) (aether_runs_open{status="paused"}))'),),
                     thresholds=NONE_WANTED,
                 ),
                 Stat(
                     title="Unknown effects",
                     sentence="Changes that were sent and of which nobody knows yet whether they took effect.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum(aether_unknown_effects)"),),
+                    queries=(Query(expr="sum(max without (instance) (aether_unknown_effects))"),),
                     thresholds=NONE_WANTED,
                 ),
                 Stat(
                     title="In quarantine",
                     sentence="Records that the last reads could not understand; they are neither changed nor removed.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum(aether_quarantine_records)"),),
+                    queries=(Query(expr="sum(max without (instance) (aether_quarantine_records))"),),
                     thresholds=Thresholds(((1, Colour.WARNING),), base=Colour.GOOD),
                 ),
                 Stat(
@@ -88,7 +88,10 @@ FLEET: Final = Dashboard(
                             legend="last success",
                         ),
                         Query(expr="max by (connector) (aether_guard_level)", legend="verdict"),
-                        Query(expr="sum by (connector) (aether_quarantine_records)", legend="in quarantine"),
+                        Query(
+                            expr="sum by (connector) (max without (instance) (aether_quarantine_records))",
+                            legend="in quarantine",
+                        ),
                     ),
                     column_units=(Unit.SINCE, Unit.SINCE, Unit.NUMBER, Unit.NUMBER),
                 ),
@@ -140,7 +143,7 @@ FLEET: Final = Dashboard(
                     sentence="How many runs ended in the hour before, by the state they ended in.",
                     unit=Unit.NUMBER,
                     queries=(
-                        Query(expr="sum by (status) (increase(aether_runs_ended_total[1h]))", legend="{{status}}"),
+                        Query(expr=f"sum by (status) ({rise('aether_runs_ended_total', '1h')})", legend="{{status}}"),
                     ),
                     is_stacked=True,
                 ),
@@ -148,7 +151,11 @@ FLEET: Final = Dashboard(
                     title="Runs under way",
                     sentence="Runs that have not ended, by the state they are in.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum by (status) (aether_runs_open) > 0", legend="{{status}}"),),
+                    queries=(
+                        Query(
+                            expr="sum by (status) (max without (instance) (aether_runs_open)) > 0", legend="{{status}}"
+                        ),
+                    ),
                     is_stacked=True,
                 ),
                 TimeSeries(
@@ -156,7 +163,9 @@ FLEET: Final = Dashboard(
                     sentence="What became of the changes of runs that ended in the hour before.",
                     unit=Unit.NUMBER,
                     queries=(
-                        Query(expr="sum by (outcome) (increase(aether_run_changes_total[1h]))", legend="{{outcome}}"),
+                        Query(
+                            expr=f"sum by (outcome) ({rise('aether_run_changes_total', '1h')})", legend="{{outcome}}"
+                        ),
                     ),
                     is_stacked=True,
                 ),
@@ -166,7 +175,7 @@ FLEET: Final = Dashboard(
                     " code means.",
                     unit=Unit.NUMBER,
                     queries=(
-                        Query(expr="sum by (code) (increase(aether_run_failures_total[1h])) > 0", legend="{{code}}"),
+                        Query(expr=f"sum by (code) ({rise('aether_run_failures_total', '1h')}) > 0", legend="{{code}}"),
                     ),
                     width=12,
                     why_empty="No run failed, and nothing was noted at any.",
@@ -177,7 +186,8 @@ FLEET: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr="sum by (outcome) (increase(aether_schedule_firings_total[1h]))", legend="{{outcome}}"
+                            expr=f"sum by (outcome) ({rise('aether_schedule_firings_total', '1h')})",
+                            legend="{{outcome}}",
                         ),
                     ),
                     width=12,

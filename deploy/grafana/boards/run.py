@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import NONE_WANTED, ONE_CONNECTOR, VERDICTS
+from deploy.grafana.boards.parts import NONE_WANTED, ONE_CONNECTOR, VERDICTS, rise
 from deploy.grafana.building.model import Dashboard, Query, Row, Stat, StateTimeline, Text, TimeSeries, Unit
 
 MINE: Final = 'connector=~"$connector"'
@@ -44,7 +44,7 @@ RUN: Final = Dashboard(
                     title="Unknown effects now",
                     sentence="Changes with an intent and no outcome; while a run applies, those that are under way.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr=f"sum(aether_unknown_effects{{{MINE}}})"),),
+                    queries=(Query(expr=f"sum(max without (instance) (aether_unknown_effects{{{MINE}}}))"),),
                     thresholds=NONE_WANTED,
                 ),
                 StateTimeline(
@@ -69,8 +69,8 @@ RUN: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (phase) (increase(aether_run_phase_seconds_sum{{{MINE}}}[10m]))"
-                            f" / sum by (phase) (increase(aether_run_phase_seconds_count{{{MINE}}}[10m]))",
+                            expr=f"sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[10m])))"
+                            f" / sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[10m])))",
                             legend="{{phase}}",
                         ),
                     ),
@@ -83,7 +83,7 @@ RUN: Final = Dashboard(
                     queries=(
                         Query(
                             expr="histogram_quantile(0.5, sum by (le)"
-                            f" (increase(aether_run_seconds_bucket{{{MINE}}}[10m])))",
+                            f" (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[10m]))))",
                             legend="median",
                             has_exemplars=True,
                         ),
@@ -114,7 +114,7 @@ RUN: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr=f"sum by (outcome) (increase(aether_run_changes_total{{{MINE}}}[10m]))",
+                            expr=f"sum by (outcome) ({rise('aether_run_changes_total', '10m', MINE)})",
                             legend="{{outcome}}",
                         ),
                     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import DAYS_LEFT, NO_YES, NONE_WANTED, VERDICTS
+from deploy.grafana.boards.parts import DAYS_LEFT, NO_YES, NONE_WANTED, VERDICTS, rise
 from deploy.grafana.building.model import Dashboard, Query, Row, Stat, StateTimeline, Table, TimeSeries, Unit
 
 SAFETY: Final = Dashboard(
@@ -48,7 +48,7 @@ SAFETY: Final = Dashboard(
                     title="Checkpoints",
                     sentence="Checkpoints that the auditor signed within the hour before.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum(increase(aether_audit_checkpoints_total[1h]))", legend="checkpoints"),),
+                    queries=(Query(expr=f"sum({rise('aether_audit_checkpoints_total', '1h')})", legend="checkpoints"),),
                     width=12,
                 ),
             ),
@@ -60,7 +60,7 @@ SAFETY: Final = Dashboard(
                     title="Alarms",
                     sentence="Forgeries and defects that were refused within the hour before, by code.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum by (code) (increase(aether_alarms_total[1h]))", legend="{{code}}"),),
+                    queries=(Query(expr=f"sum by (code) ({rise('aether_alarms_total', '1h')})", legend="{{code}}"),),
                     thresholds=NONE_WANTED,
                     why_empty="Nothing was forged, and no defect was found.",
                 ),
@@ -70,7 +70,7 @@ SAFETY: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr="sum by (service, act) (increase(aether_bus_permission_refusals_total[1h]))",
+                            expr=f"sum by (service, act) ({rise('aether_bus_permission_refusals_total', '1h')})",
                             legend="{{service}} {{act}}",
                         ),
                     ),
@@ -83,7 +83,7 @@ SAFETY: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr="sum by (channel, outcome) (increase(aether_notices_total[1h]))",
+                            expr=f"sum by (channel, outcome) ({rise('aether_notices_total', '1h')})",
                             legend="{{channel}} {{outcome}}",
                         ),
                     ),
@@ -106,7 +106,7 @@ SAFETY: Final = Dashboard(
                     sentence="Runs that are held now, and runs that ended blocked within the day before.",
                     unit=Unit.NUMBER,
                     queries=(
-                        Query(expr='sum(aether_runs_open{status="held"})', legend="held"),
+                        Query(expr='sum(max without (instance) (aether_runs_open{status="held"}))', legend="held"),
                         Query(
                             expr='sum(increase(aether_runs_ended_total{status="blocked"}[1d])) or vector(0)',
                             legend="blocked",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import DOWN_UP, NONE_WANTED
+from deploy.grafana.boards.parts import DOWN_UP, NONE_WANTED, rise
 from deploy.grafana.building.model import (
     Colour,
     Dashboard,
@@ -55,7 +55,11 @@ SERVICES: Final = Dashboard(
                     title="Copies of streams that lag",
                     sentence="Replicas that a stream shall have and that are not up to date, over all streams.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum(aether_bus_stream_replicas) - sum(aether_bus_stream_replicas_current)"),),
+                    queries=(
+                        Query(
+                            expr="sum(max without (instance) (aether_bus_stream_replicas)) - sum(max without (instance) (aether_bus_stream_replicas_current))"
+                        ),
+                    ),
                     thresholds=NONE_WANTED,
                     height=6,
                 ),
@@ -79,7 +83,7 @@ SERVICES: Final = Dashboard(
                     title="Slow clients cut off",
                     sentence="Clients that the servers of the bus cut off within the hour because they took too slowly.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum(increase(aether_bus_slow_consumers_total[1h]))"),),
+                    queries=(Query(expr=f"sum({rise('aether_bus_slow_consumers_total', '1h')})"),),
                     thresholds=NONE_WANTED,
                     height=6,
                 ),
@@ -148,7 +152,10 @@ SERVICES: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(expr="max by (consumer) (aether_bus_consumer_ack_pending)", legend="{{consumer}}"),
-                        Query(expr="sum(aether_bus_consumer_redelivered)", legend="delivered again"),
+                        Query(
+                            expr="sum(max without (instance) (aether_bus_consumer_redelivered))",
+                            legend="delivered again",
+                        ),
                     ),
                 ),
                 TimeSeries(
@@ -157,7 +164,7 @@ SERVICES: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr="sum by (consumer, code) (increase(aether_bus_dead_letters_total[1h]))",
+                            expr=f"sum by (consumer, code) ({rise('aether_bus_dead_letters_total', '1h')})",
                             legend="{{consumer}} {{code}}",
                         ),
                     ),

@@ -20,6 +20,7 @@ from shared.bus.provision import provision
 from shared.bus.reading import last, read_all
 from shared.bus.topology import PROVISIONER
 from shared.clock import to_text
+from shared.events.model import Event
 from shared.events.schedules import NameSchedule, ScheduleFired, SchedulePaused, ScheduleQuery, ScheduleSkipped
 from shared.run.state import RunState, state_subject
 from shared.run.states import RunStatus
@@ -86,7 +87,7 @@ class Scheduler:
         return [event.reason.code for event in await self.told("skipped") if isinstance(event, ScheduleSkipped)]
 
     async def told(self, what: str) -> list[Any]:
-        kinds = {"fired": ScheduleFired, "skipped": ScheduleSkipped, "paused": SchedulePaused}
+        kinds: dict[str, type[Event]] = {"fired": ScheduleFired, "skipped": ScheduleSkipped, "paused": SchedulePaused}
         subject = f"evt.extractor.schedule_{what}.{self.house.connector}"
         js = self.house.readers["CORE"]
         return [kinds[what].model_validate_json(one.data) async for one in read_all(js, "CORE", subject)]
