@@ -27,6 +27,7 @@ from shared.bus.topology import CONSUMERS, REQUESTS, SERVICE_NAMES, SERVICES, ma
 from shared.events.commands import Reply
 from shared.events.envelope import CONTENT_TYPE, SPEC_VERSION
 from shared.events.model import Document
+from shared.events.operating import CredentialList, CredentialQuery
 from shared.events.publications import PUBLISHES, Publication
 from shared.events.queries import QUESTIONS, SERVICE_QUESTIONS, QueryRefused
 from shared.events.registry import EVENTS
@@ -262,6 +263,7 @@ def _asked() -> list[tuple[str, str, type[Document], tuple[type[Document], ...]]
     ]
     return [
         *commands,
+        ("aether.connection.credentials", "extractor", CredentialQuery, (CredentialList, QueryRefused)),
         ("aether.schedule.list", "extractor", ScheduleQuery, (ScheduleList, QueryRefused)),
         *((subject, "auditor", asked, (said, QueryRefused)) for subject, (asked, said) in QUESTIONS.items()),
         *(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from services.extractor.credential_ages import tell_credentials
 from services.extractor.handlers import REQUESTS, ROUTES, Context
 from services.extractor.questions import connection_checked, quarantine_items
@@ -12,6 +14,7 @@ from shared.bus.budget import Pacers
 from shared.bus.questions import QUESTIONS_AT_ONCE, answering
 from shared.bus.wiring import connected, run_service
 from shared.contract.catalog import Connectors
+from shared.events.operating import CredentialList, CredentialQuery
 from shared.events.queries import ConnectionQuery, QuarantineQuery
 from shared.events.schedules import ScheduleQuery
 from shared.ports.connections import load_connections
@@ -39,7 +42,7 @@ async def run() -> None:
         meters=lambda one: metrics.of(one.name),
     )
     connections = load_connections(settings.connections)
-    tell_credentials(service.metrics, connections)
+    credentials = tell_credentials(service.metrics, connections)
     context = Context(
         js=service.js,
         committer=service.committer,
@@ -62,6 +65,13 @@ async def run() -> None:
         "aether.connection.check",
         answering(ConnectionQuery, lambda question: connection_checked(question, context)),
         parallel=QUESTIONS_AT_ONCE,
+    )
+
+    async def listed(_: CredentialQuery) -> CredentialList:
+        return await asyncio.to_thread(credentials.listed)
+
+    service.take_questions(
+        "aether.connection.credentials", answering(CredentialQuery, listed), parallel=QUESTIONS_AT_ONCE
     )
     scheduling = Scheduling(context, calendar=settings.calendar, registry=service.metrics)
     service.take_questions(

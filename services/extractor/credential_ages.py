@@ -13,6 +13,7 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from cryptography import x509
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
+from shared.clock import to_text
+from shared.events.operating import CredentialAge, CredentialList
 from shared.ports.connections import Connections
 from shared.telemetry.families import gauge_family
 
@@ -56,9 +59,11 @@ def credential_files(connections: Connections) -> tuple[CredentialFile, ...]:
     return tuple(found)
 
 
-def tell_credentials(registry: CollectorRegistry, connections: Connections) -> None:
+def tell_credentials(registry: CollectorRegistry, connections: Connections) -> Credentials:
     """Let the program's /metrics tell how old the credentials are."""
-    registry.register(_Credentials(credential_files(connections)))
+    credentials = Credentials(credential_files(connections))
+    registry.register(credentials)
+    return credentials
 
 
 def end_of(content: bytes) -> float | None:
@@ -80,29 +85,51 @@ def end_of(content: bytes) -> float | None:
     return float(ends) if is_moment and ends is not None else None
 
 
-class _Credentials(Collector):
+class Credentials(Collector):
+    """The credentials of the connections that lie in files."""
+
     def __init__(self, files: tuple[CredentialFile, ...]) -> None:
         self._files = files
         self._ends: dict[Path, tuple[float, float | None]] = {}
         """When the file was written that was read, and when what is in it ends."""
 
     def describe(self) -> Iterable[Metric]:
+        """Nothing is said before the files are looked at."""
         return ()
 
+    def listed(self) -> CredentialList:
+        """The same for people."""
+        return CredentialList(
+            credentials=tuple(
+                CredentialAge(
+                    connection=one.connection,
+                    setting=one.setting,
+                    changed_at=_moment(written),
+                    ends_at=None if ends is None else _moment(ends),
+                )
+                for one, written, ends in self._looked()
+            )
+        )
+
     def collect(self) -> Iterable[Metric]:
+        """The figures, as of now."""
         changed = gauge_family("aether_credential_changed_timestamp_seconds")
         expiry = gauge_family("aether_credential_expiry_timestamp_seconds")
-        for one in self._files:
-            try:
-                written = one.path.stat().st_mtime
-                ends = self._end(one.path, written)
-            except OSError:
-                continue  # the opening of the connection says what is missing
+        for one, written, ends in self._looked():
             changed.add_metric((one.connection, one.setting), written)
             if ends is not None:
                 expiry.add_metric((one.connection, one.setting), ends)
         yield changed
         yield expiry
+
+    def _looked(self) -> Iterator[tuple[CredentialFile, float, float | None]]:
+        """Each file with the moment it was written and the end of what is in it."""
+        for one in self._files:
+            try:
+                written = one.path.stat().st_mtime
+                yield one, written, self._end(one.path, written)
+            except OSError:
+                continue  # the opening of the connection says what is missing
 
     def _end(self, path: Path, written: float) -> float | None:
         known = self._ends.get(path)
@@ -110,6 +137,10 @@ class _Credentials(Collector):
             with path.open("rb") as file:
                 known = self._ends[path] = (written, end_of(file.read(SECRET_BYTES_MAX)))
         return known[1]
+
+
+def _moment(seconds: float) -> str:
+    return to_text(datetime.fromtimestamp(seconds, UTC))
 
 
 def _references(settings: Mapping[str, Any], *, depth: int, within: str = "") -> Iterator[tuple[str, Path]]:

@@ -26,6 +26,7 @@ from shared.bus.topology import REQUESTS, inbox_prefix, matches, subject_shape
 from shared.events import queries
 from shared.events.commands import DecideRun, DeclareDelta, NameRun, PromoteConnector, Reply, RequestRun, WithdrawDelta
 from shared.events.model import Document
+from shared.events.operating import CredentialList, CredentialQuery
 from shared.events.schedules import NameSchedule, ScheduleList, ScheduleQuery
 from shared.secrets import SecretReference, resolve
 from shared.telemetry.carrying import TRACE_PARENT, traceparent_of
@@ -164,6 +165,10 @@ class PersonClient:
     async def withdraw(self, command: WithdrawDelta) -> Reply:
         """Take a declaration back."""
         return await self._command("aether.guard.withdraw", command)
+
+    async def credentials(self) -> CredentialList:
+        """How old the credentials of the connections are, and when those end that say so."""
+        return await self._ask("aether.connection.credentials", CredentialQuery(), CredentialList)
 
     async def schedules(self, query: ScheduleQuery) -> ScheduleList:
         """What runs by itself, and when."""

@@ -211,6 +211,8 @@ REQUESTS: Final[tuple[RequestSpec, ...]] = (
     RequestSpec("aether.guard.history", "differ", ROLES),
     RequestSpec("aether.quarantine.items", "extractor", ROLES),
     RequestSpec("aether.connection.check", "extractor", ("operator", "steward")),
+    # Names of settings and moments, no secret.
+    RequestSpec("aether.connection.credentials", "extractor", ROLES),
     RequestSpec("aether.schedule.list", "extractor", ROLES),
     RequestSpec("aether.schedule.pause", "extractor", ("operator",)),
     RequestSpec("aether.schedule.resume", "extractor", ("operator",)),

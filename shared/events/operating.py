@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.model import Event
+from shared.events.model import Document, Event
 from shared.run.promoted import Promotion
 
 
@@ -33,6 +33,28 @@ ConditionKind = Literal[
     "unknown_effects",
 ]
 """The states of the house that people are told of."""
+
+
+class CredentialQuery(Document):
+    """Body of `aether.connection.credentials`: nothing to be said."""
+
+
+class CredentialAge(Document):
+    """How old one credential is, and when it ends; never what it is."""
+
+    connection: str
+    setting: str
+    """As in the document of connections, with dots: `oauth.key`."""
+    changed_at: str
+    """When its file was last written, RFC 3339."""
+    ends_at: str | None = None
+    """When it ends, where it says so itself: a certificate, a JSON Web Token."""
+
+
+class CredentialList(Document):
+    """Answer to `aether.connection.credentials`: those that lie in files which the extractor may read."""
+
+    credentials: tuple[CredentialAge, ...]
 
 
 class NoticeSent(Event):

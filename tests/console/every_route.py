@@ -108,6 +108,8 @@ WHO_MAY: Final[Mapping[str, frozenset[str]]] = {
     "POST /quarantine/{run}/replay": OPERATORS,
     "GET /api/v1/quarantine": EVERYBODY,
     "GET /api/v1/quarantine/{run}": EVERYBODY,
+    "GET /retention": EVERYBODY,
+    "GET /api/v1/retention": EVERYBODY,
     "GET /schedules": EVERYBODY,
     "POST /schedules/{name}/pause": OPERATORS,
     "POST /schedules/{name}/resume": OPERATORS,

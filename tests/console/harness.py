@@ -27,6 +27,7 @@ from services.console.visiting import COOKIE, Visitor
 from shared.asking.problem import CommandFailed
 from shared.clock import SystemClock
 from shared.events.commands import Reply
+from shared.events.operating import CredentialList
 from shared.events.queries import DeclaredAnswer, HealthAnswer, QuarantineAnswer
 from shared.events.schedules import ScheduleList
 from shared.hashing.signing import generate, private_key_pem
@@ -78,6 +79,8 @@ class RecordedClient:
                 return HealthAnswer(entries=0, checkpoints=0, lag={}, dead_letters=(), dead_letters_total=0)
             if name == "declared":
                 return DeclaredAnswer(declared=())
+            if name == "credentials":
+                return CredentialList(credentials=())
             if name == "schedules":
                 return ScheduleList(schedules=())
             if name == "quarantine":

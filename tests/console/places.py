@@ -67,6 +67,7 @@ PLACES: Final[tuple[Place, ...]] = (
     Place("person-found", "/person", "auditor", act=_person_looked_up, is_shown=True),
     Place("audit", "/audit", "auditor", is_shown=True),
     Place("audit-entry", "/audit/20", "auditor", is_shown=True),
+    Place("retention", "/retention", "auditor"),
     Place("access", "/access", "admin", is_shown=True),
     Place("account", "/account", "approver"),
     Place("step-up", "/step-up", "approver"),

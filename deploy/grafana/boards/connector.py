@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import CONNECTORS, NO_YES, NONE_WANTED, rise
+from deploy.grafana.boards.parts import CONNECTORS, NO_YES, NONE_WANTED
 from deploy.grafana.building.model import (
     Colour,
     Dashboard,
@@ -18,6 +18,7 @@ from deploy.grafana.building.model import (
     TimeSeries,
     Unit,
 )
+from deploy.prometheus.rising import rise
 
 MINE: Final = 'connector=~"$connector"'
 
@@ -50,7 +51,8 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SHARE,
                     queries=(
                         Query(
-                            expr=f"(time() - max by (connector) (aether_connector_last_success_timestamp_seconds{{{MINE}}}))"
+                            expr=f"(time() - max by (connector)"
+                            f" (aether_connector_last_success_timestamp_seconds{{{MINE}}}))"
                             f" / max by (connector) (aether_connector_freshness_limit_seconds{{{MINE}}})",
                             legend="{{connector}}",
                         ),
@@ -101,7 +103,7 @@ CONNECTOR: Final = Dashboard(
                 ),
                 TimeSeries(
                     title="Time of a run",
-                    sentence="Median and 95th percentile from request to end, without the time a person took to decide.",
+                    sentence="Median and 95th percentile from request to end, without the time people took.",
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
@@ -123,8 +125,10 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[1d])))"
-                            f" / sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[1d])))",
+                            expr=f"sum by (phase) (max without"
+                            f" (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[1d])))"
+                            f" / sum by (phase) (max without"
+                            f" (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[1d])))",
                             legend="{{phase}}",
                         ),
                     ),
@@ -136,7 +140,8 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (le) (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1h])))",
+                            expr=f"sum by (le) (max without"
+                            f" (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1h])))",
                             legend="{{le}}",
                             has_exemplars=True,
                         ),
@@ -177,7 +182,8 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr=f"sum by (entity, code) (max without (instance) (aether_quarantine_records{{{MINE}}}))",
+                            expr=f"sum by (entity, code)"
+                            f" (max without (instance) (aether_quarantine_records{{{MINE}}}))",
                             legend="{{entity}} {{code}}",
                         ),
                     ),

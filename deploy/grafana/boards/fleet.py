@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import NONE_WANTED, VERDICTS, rise
+from deploy.grafana.boards.parts import NONE_WANTED, VERDICTS
 from deploy.grafana.building.model import (
     Colour,
     Dashboard,
@@ -17,6 +17,7 @@ from deploy.grafana.building.model import (
     TimeSeries,
     Unit,
 )
+from deploy.prometheus.rising import rise
 
 FLEET: Final = Dashboard(
     uid="aether-fleet",
@@ -65,7 +66,7 @@ FLEET: Final = Dashboard(
                     title="Schedules paused",
                     sentence="Connectors that do not run by themselves because a person, or two bad runs, paused them.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr="sum(aether_schedule_paused)"),),
+                    queries=(Query(expr="sum(max by (connector) (aether_schedule_paused))"),),
                     thresholds=Thresholds(((1, Colour.WARNING),), base=Colour.GOOD),
                 ),
             ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.grafana.building.model import Colour, Thresholds, Variable
-from shared.telemetry.figures import FIGURE
 
 CONNECTORS: Final = Variable(
     name="connector", label="Connector", figure="aether_connector_last_run_timestamp_seconds", is_many=True
@@ -26,16 +25,3 @@ NONE_WANTED: Final = Thresholds(((1, Colour.BAD),), base=Colour.GOOD)
 DAYS_LEFT: Final = Thresholds(
     ((0, Colour.BAD), (7 * 86400, Colour.WARNING), (21 * 86400, Colour.GOOD)), base=Colour.BAD
 )
-
-
-def rise(counter: str, span: str, matchers: str = "") -> str:
-    """By how much a counter rose within a span of time, each series for itself.
-
-    A counter that nobody had counted yet has no series, and `increase` cannot see its first step from nothing to one;
-    so what is there now and was not there at the beginning of the span counts whole. Replicas of the monitor give the
-    same figures: they are taken once.
-    """
-    series = f"{counter}{{{matchers}}}" if matchers else counter
-    risen = f"({series} unless {series} offset {span}) or increase({series}[{span}])"
-    is_said_by_each = FIGURE[counter].service == "monitor"
-    return f"max without (instance) ({risen})" if is_said_by_each else risen

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import NONE_WANTED, ONE_CONNECTOR, VERDICTS, rise
+from deploy.grafana.boards.parts import NONE_WANTED, ONE_CONNECTOR, VERDICTS
 from deploy.grafana.building.model import Dashboard, Query, Row, Stat, StateTimeline, Text, TimeSeries, Unit
+from deploy.prometheus.rising import rise
 
 MINE: Final = 'connector=~"$connector"'
 HOW: Final = (
@@ -49,7 +50,7 @@ RUN: Final = Dashboard(
                 ),
                 StateTimeline(
                     title="States",
-                    sentence="In which states runs of the connector were; a band has the word `yes` while one is in it.",
+                    sentence="In which states runs of the connector were; a band says `yes` while one is in it.",
                     unit=Unit.STATE,
                     queries=(
                         Query(
@@ -69,8 +70,10 @@ RUN: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[10m])))"
-                            f" / sum by (phase) (max without (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[10m])))",
+                            expr=f"sum by (phase) (max without"
+                            f" (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[10m])))"
+                            f" / sum by (phase) (max without"
+                            f" (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[10m])))",
                             legend="{{phase}}",
                         ),
                     ),

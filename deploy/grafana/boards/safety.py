@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import DAYS_LEFT, NO_YES, NONE_WANTED, VERDICTS, rise
+from deploy.grafana.boards.parts import DAYS_LEFT, NO_YES, NONE_WANTED, VERDICTS
 from deploy.grafana.building.model import Dashboard, Query, Row, Stat, StateTimeline, Table, TimeSeries, Unit
+from deploy.prometheus.rising import rise
+
+BLOCKED: Final = 'status="blocked"'
 
 SAFETY: Final = Dashboard(
     uid="aether-safety",
@@ -18,7 +21,7 @@ SAFETY: Final = Dashboard(
             (
                 Stat(
                     title="Not in the log yet",
-                    sentence="Messages that the auditor has yet to record; while it cannot, nothing is written anywhere.",
+                    sentence="Messages that the auditor has yet to record; while it cannot, nothing is written.",
                     unit=Unit.NUMBER,
                     queries=(Query(expr="sum(aether_audit_lag)"),),
                     width=6,
@@ -108,7 +111,7 @@ SAFETY: Final = Dashboard(
                     queries=(
                         Query(expr='sum(max without (instance) (aether_runs_open{status="held"}))', legend="held"),
                         Query(
-                            expr='sum(increase(aether_runs_ended_total{status="blocked"}[1d])) or vector(0)',
+                            expr=f"sum({rise('aether_runs_ended_total', '1d', BLOCKED)}) or vector(0)",
                             legend="blocked",
                         ),
                     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.grafana.boards.parts import DOWN_UP, NONE_WANTED, rise
+from deploy.grafana.boards.parts import DOWN_UP, NONE_WANTED
 from deploy.grafana.building.model import (
     Colour,
     Dashboard,
@@ -18,6 +18,7 @@ from deploy.grafana.building.model import (
     TimeSeries,
     Unit,
 )
+from deploy.prometheus.rising import rise
 
 SERVICES: Final = Dashboard(
     uid="aether-services",
@@ -57,7 +58,8 @@ SERVICES: Final = Dashboard(
                     unit=Unit.NUMBER,
                     queries=(
                         Query(
-                            expr="sum(max without (instance) (aether_bus_stream_replicas)) - sum(max without (instance) (aether_bus_stream_replicas_current))"
+                            expr="sum(max without (instance) (aether_bus_stream_replicas))"
+                            " - sum(max without (instance) (aether_bus_stream_replicas_current))"
                         ),
                     ),
                     thresholds=NONE_WANTED,
@@ -81,9 +83,11 @@ SERVICES: Final = Dashboard(
                 ),
                 Stat(
                     title="Slow clients cut off",
-                    sentence="Clients that the servers of the bus cut off within the hour because they took too slowly.",
+                    sentence="Clients that the bus cut off within the hour because they took too slowly.",
                     unit=Unit.NUMBER,
-                    queries=(Query(expr=f"sum({rise('aether_bus_slow_consumers_total', '1h')})"),),
+                    queries=(
+                        Query(expr=f"sum(max without (instance) ({rise('aether_bus_slow_consumers_total', '1h')}))"),
+                    ),
                     thresholds=NONE_WANTED,
                     height=6,
                 ),
@@ -203,7 +207,7 @@ SERVICES: Final = Dashboard(
                 ),
                 TimeSeries(
                     title="Time of a request",
-                    sentence="95th percentile of the time that outside systems took to answer; its points lead to traces.",
+                    sentence="95th percentile of the time to an answer of outside systems; points lead to traces.",
                     unit=Unit.SECONDS,
                     queries=(
                         Query(

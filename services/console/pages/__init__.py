@@ -15,6 +15,7 @@ from services.console.pages import (
     person,
     plan_review,
     quarantine,
+    retention,
     run,
     runs,
     schedules,
@@ -35,6 +36,7 @@ PAGES: Final[tuple[ModuleType, ...]] = (
     data,
     person,
     audit,
+    retention,
     access,
     helping,
 )

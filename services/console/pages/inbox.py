@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import structlog
 from fastapi import APIRouter, Query, Request
@@ -14,10 +14,12 @@ from services.console.pages.answers import errors
 from services.console.pages.inbox_view import (
     InboxPage,
     counts_of,
+    credential_items,
     for_visitor,
     freshness,
     health_items,
     inbox_page,
+    schedule_items,
     stamp_of_items,
 )
 from services.console.pages.runs_reading import recent_views, record_needs
@@ -25,10 +27,14 @@ from services.console.rendering import page
 from services.console.streaming import SEEN_CHARS_MAX, live_answer
 from services.console.visiting import SignedIn, Visitor, console_of
 from shared.asking.problem import CommandFailed
+from shared.events.operating import CredentialList
 from shared.events.queries import HealthAnswer
+from shared.events.schedules import ScheduleList, ScheduleQuery
 
 if TYPE_CHECKING:
     from services.console.site import Console
+
+AnswerT = TypeVar("AnswerT")
 
 router = APIRouter()
 api = APIRouter(prefix="/api/v1", tags=["inbox"])
@@ -62,16 +68,37 @@ async def inbox_as_json(request: Request, visitor: SignedIn) -> InboxPage:
 async def _inbox(console: Console, visitor: Visitor) -> InboxPage:
     views = await recent_views(console.records.lookups)
     recorded = await record_needs(console.records.lookups, views, now=console.clock.now())
-    items = (*recorded, *health_items(await _health(console, visitor)))
+    health, credentials, schedules = await _asked(console, visitor)
+    items = (
+        *recorded,
+        *health_items(health),
+        *credential_items(credentials, console.clock.now()),
+        *schedule_items(schedules),
+    )
     fresh = freshness(views, console.definitions.names())
     return inbox_page(for_visitor(items, visitor), fresh=fresh, stamp=stamp_of_items(recorded))
 
 
-async def _health(console: Console, visitor: Visitor) -> HealthAnswer | None:
-    """How the house is, asked as the visitor; None when nobody answers in time."""
+async def _asked(
+    console: Console, visitor: Visitor
+) -> tuple[HealthAnswer | None, CredentialList | None, ScheduleList | None]:
+    """How the house is, asked as the visitor; None for what nobody answers in time."""
     try:
-        async with asyncio.timeout(HEALTH_SECONDS_MAX), console.acting.as_person(visitor) as person:
-            return await person.health()
+        async with asyncio.timeout(2 * HEALTH_SECONDS_MAX), console.acting.as_person(visitor) as person:
+            return await asyncio.gather(
+                _in_time(person.health()),
+                _in_time(person.credentials()),
+                _in_time(person.schedules(ScheduleQuery(times=1))),
+            )
+    except (CommandFailed, TimeoutError) as error:
+        log.warning("inbox_without_health", error=type(error).__name__)
+        return None, None, None
+
+
+async def _in_time(asked: Awaitable[AnswerT]) -> AnswerT | None:
+    try:
+        async with asyncio.timeout(HEALTH_SECONDS_MAX):
+            return await asked
     except (CommandFailed, TimeoutError) as error:
         log.warning("inbox_without_health", error=type(error).__name__)
         return None

@@ -17,9 +17,12 @@ from services.console.pages.run_view import acts_of, stamp_of
 from services.console.rendering import duration
 from services.console.visiting import Visitor
 from shared.clock import from_text
+from shared.events.operating import CredentialList
 from shared.events.queries import DeadLetterView, HealthAnswer, QuarantinedConnection, RunView
+from shared.events.schedules import ScheduleList
 from shared.failures import CATALOGUE
 from shared.run.states import RunStatus
+from shared.schedule.state import ITSELF
 
 ITEMS_MAX: Final = 100
 RECENT_DAYS: Final = 14
@@ -29,12 +32,15 @@ EXPIRES_SOON_SECONDS: Final = 3_600
 UNSEALED_SECONDS_MAX: Final = 300
 LAG_MAX: Final = 1_000
 """Messages that may wait for the audit log before it is told."""
+CREDENTIAL_DAYS: Final = 30
+"""Days before its end from which on a credential is told."""
+CREDENTIAL_DAYS_SOON: Final = 7
 QUARANTINE_GROWTH_MIN: Final = 5
 """Records more than in the run before, from which on the growth is told."""
 
 Kind = Literal[
     "connection", "paused", "approval", "held", "blocked", "failed", "partial", "dead_letters", "quarantine", "audit",
-    "silent",
+    "silent", "credential", "schedule",
 ]  # fmt: skip
 Urgency = Literal["now", "today", "look"]
 _ORDER: Final[Mapping[str, int]] = {"now": 0, "today": 1, "look": 2}
@@ -50,10 +56,13 @@ KIND_WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
     "quarantine": ("quarantine growing", "quarantines growing"),
     "audit": ("delay of the audit log", "delays of the audit log"),
     "silent": ("service silent", "services silent"),
+    "credential": ("credential ending", "credentials ending"),
+    "schedule": ("schedule paused", "schedules paused"),
 }
 _SIGNS: Final[Mapping[Kind, str]] = {
     "connection": "bad", "paused": "warn", "approval": "act", "held": "warn", "blocked": "bad", "failed": "bad",
     "partial": "warn", "dead_letters": "bad", "quarantine": "warn", "audit": "bad", "silent": "bad",
+    "credential": "warn", "schedule": "warn",
 }  # fmt: skip
 _WAITING: Final = frozenset({"approval", "held"})
 
@@ -162,6 +171,40 @@ def health_items(health: HealthAnswer | None) -> tuple[Item, ...]:
         told = ", ".join(f"{lag:,} messages of {stream}" for stream, lag in sorted(behind.items()))
         found.append(_item("audit", "today", "The audit log lags behind", f"{told} are not in it yet.", "/audit",
                            "Look at the audit log"))  # fmt: skip
+    return tuple(found)
+
+
+def credential_items(answer: CredentialList | None, now: datetime) -> tuple[Item, ...]:
+    """Credentials that end soon or have ended; nothing while nobody answers, which `health_items` says."""
+    found: list[Item] = []
+    for one in answer.credentials if answer is not None else ():
+        if one.ends_at is None:
+            continue
+        left = from_text(one.ends_at) - now
+        if left > timedelta(days=CREDENTIAL_DAYS):
+            continue
+        is_over = left <= timedelta()
+        urgency: Urgency = "now" if is_over else "today" if left <= timedelta(days=CREDENTIAL_DAYS_SOON) else "look"
+        title = f"The credential {one.setting} of {one.connection} {'has ended' if is_over else 'ends soon'}"
+        why = f"{one.ends_at}: renew it where its reference points; it is read anew without a restart. District admin."
+        found.append(_item("credential", urgency, title, why, f"/systems#connection-{one.connection}",
+                           "Look at the connection").model_copy(update={"until": one.ends_at}))  # fmt: skip
+    return tuple(found)
+
+
+def schedule_items(answer: ScheduleList | None) -> tuple[Item, ...]:
+    """Schedules that paused themselves, and a calendar that stops them all."""
+    if answer is None:
+        return ()
+    found: list[Item] = []
+    if answer.problem is not None:
+        found.append(_item("schedule", "now", "Nothing runs by schedule", _owned("SCH_CONFIG", answer.problem.text),
+                           "/schedules", "Look at the calendar", code="SCH_CONFIG"))  # fmt: skip
+    for view in answer.schedules:
+        if view.paused is not None and view.paused.by == ITSELF:
+            found.append(_item("schedule", "today", f"The schedule of {view.connector} paused itself",
+                               _owned("SCH_PAUSED", view.paused.reason), "/schedules", "Read both runs, then resume",
+                               since=view.paused.at, code="SCH_PAUSED", run=view.last_run))  # fmt: skip
     return tuple(found)
 
 
@@ -308,7 +351,9 @@ def _as_met(item: Item, visitor: Visitor) -> Item:
             is_yours, more = False, " You have approved; one more person must."
         elif not visitor.has("approver"):
             is_yours, more = False, " An approver must decide."
-    elif item.kind in {"paused", "failed", "partial", "connection", "dead_letters"}:
+    elif item.kind == "credential":
+        is_yours = visitor.has("admin", "operator")
+    elif item.kind in {"schedule", "paused", "failed", "partial", "connection", "dead_letters"}:
         is_yours = visitor.has("operator")
     elif item.kind == "quarantine":
         is_yours = visitor.has("steward", "operator")

@@ -97,6 +97,12 @@ async def systems_page(console: Console, visitor: Visitor) -> SystemsPage:
     """Everything that the page shows."""
     health, why_not = await answered(console, visitor, lambda person: person.health())
     quarantined = None if health is None else {one.connection: one for one in health.quarantined}
+    ages, _ = await answered(console, visitor, lambda person: person.credentials())
+    ends = {
+        (one.connection, one.setting): one.ends_at
+        for one in (ages.credentials if ages is not None else ())
+        if one.ends_at is not None
+    }
     connections: tuple[ConnectionCard, ...] = ()
     fault = None
     try:
@@ -119,6 +125,7 @@ async def systems_page(console: Console, visitor: Visitor) -> SystemsPage:
                     default=None,
                 ),
                 now=console.clock.now(),
+                ends=ends,
             )
             for one in known
         )

@@ -6,7 +6,7 @@ It reads nothing itself. No value of a setting is shown but references to creden
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -14,13 +14,15 @@ from pydantic import BaseModel, ConfigDict
 
 from services.console.definitions import KnownConnection
 from services.console.pages.connectors_view import RunLine
-from shared.clock import to_text
+from shared.clock import from_text, to_text
 from shared.events.queries import QuarantinedConnection
 from shared.ports.manifest import Manifest
 from shared.ports.quality import AUTHORITY, Tier, missing_for
 from shared.ports.registry import Registry
 
 ADDRESS_SETTINGS: Final = ("base_url", "url", "token_url")
+CREDENTIAL_DAYS_LEFT: Final = 30
+"""Days before its end from which on a credential should be renewed."""
 CREDENTIAL_DAYS_OLD: Final = 365
 """A credential that nobody renewed for so long is worth a look."""
 
@@ -68,6 +70,9 @@ class CredentialView(_Model):
     """When the file was last written; None for what is no file that this program sees."""
     is_missing: bool
     is_old: bool
+    ends_at: str | None = None
+    """When it ends, where it says so itself and the extractor may read it."""
+    ends_soon: bool = False
 
 
 class ConnectionCard(_Model):
@@ -141,6 +146,7 @@ def connection_card(
     connectors: Sequence[str],
     last_run: RunLine | None,
     now: datetime,
+    ends: Mapping[tuple[str, str], str] | None = None,
 ) -> ConnectionCard:
     """One connection; `quarantined` is None when nobody says which are in quarantine."""
     connection = known.connection
@@ -165,6 +171,8 @@ def connection_card(
                 changed_at=None if one.changed_at is None else to_text(datetime.fromtimestamp(one.changed_at, UTC)),
                 is_missing=one.is_missing,
                 is_old=one.changed_at is not None and _is_old(one.changed_at, now),
+                ends_at=(ends or {}).get((connection.name, one.setting)),
+                ends_soon=_ends_soon((ends or {}).get((connection.name, one.setting)), now),
             )
             for one in known.references
         ),
@@ -176,6 +184,10 @@ def connection_card(
 
 def _is_old(changed_at: float, now: datetime) -> bool:
     return (now - datetime.fromtimestamp(changed_at, UTC)).days >= CREDENTIAL_DAYS_OLD
+
+
+def _ends_soon(ends_at: str | None, now: datetime) -> bool:
+    return ends_at is not None and from_text(ends_at) - now <= timedelta(days=CREDENTIAL_DAYS_LEFT)
 
 
 def _address(settings: Mapping[str, object]) -> str | None:
