@@ -21,7 +21,7 @@ HALVES: Final = {
     "rules and pages": (
         "unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation", "console",
     ),
-    "buses, houses and faults": ("integration", "e2e", "faults"),
+    "buses, houses and faults": ("integration", "e2e", "faults", "operating"),
 }  # fmt: skip
 WITHOUT_TESTS: Final = ("soak", "support")
 NOTHING_COLLECTED: Final = 5

@@ -42,13 +42,14 @@ def list_schedules(
 async def _list(session: Session) -> int:
     from cli.output import show
     from cli.rendering import plain_table
+    from shared.schedule.times import in_words
 
     answer = await _asked(session, None, times=1)
     rows = [
-        (each.connector, each.cron, each.time_zone, each.mode, _next_in_words(each), _last_in_words(each))
+        (each.connector, in_words(each.cron), each.time_zone, each.mode, _next_in_words(each), _last_in_words(each))
         for each in answer.schedules
     ]
-    lines: list[RenderableType] = [plain_table("connector", "cron", "zone", "mode", "next", "last", rows=rows)]
+    lines: list[RenderableType] = [plain_table("connector", "when", "zone", "mode", "next", "last", rows=rows)]
     if not rows:
         lines = ["No connector has a schedule; write `schedule:` into its definition and publish a release."]
     if answer.problem is not None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-
 TALLIED: Final = frozenset(
     {
         "aether_run_changes_planned_total",

@@ -28,7 +28,7 @@ def documents() -> dict[str, str]:
         found[f"tests/{group.component}.yml"] = _text(
             {
                 "rule_files": [f"../rules/{group.component}.yml"],
-                "evaluation_interval": "1m",
+                "evaluation_interval": f"{group.evaluated_minutes}m",
                 "tests": list(_tests(group)),
             }
         )
@@ -56,29 +56,23 @@ def _rules(group: Group) -> dict[str, Any]:
 
 
 def _tests(group: Group) -> Iterator[dict[str, Any]]:
-    for alert in group.alerts:
-        for case in alert.cases:
-            # Other rules of the same name may speak as well: only what this rule says is compared.
-            others = [one for one in group.alerts if one.name == alert.name and one is not alert]
+    """A test for each case; rules of one name that share a case are tried in it together."""
+    for name in dict.fromkeys(alert.name for alert in group.alerts):
+        alerts = [alert for alert in group.alerts if alert.name == name]
+        cases = {(str(case.series), case.at): case for alert in alerts for case in alert.cases}
+        for key, case in cases.items():
+            expected = [
+                _expected(group, alert, one)
+                for alert in alerts
+                for twin in alert.cases
+                if (str(twin.series), twin.at) == key
+                for one in twin.fires
+            ]
             yield {
-                "name": f"{alert.name}, {alert.severity}: {case.what}",
+                "name": f"{name}: {case.what}",
                 "interval": "1m",
-                "input_series": [{"series": name, "values": values} for name, values in case.series.items()],
-                "alert_rule_test": [
-                    {
-                        **{"eval_time": case.at, "alertname": alert.name},
-                        "exp_alerts": [
-                            *(_expected(group, alert, one) for one in case.fires),
-                            *(
-                                _expected(group, other, one)
-                                for other in others
-                                for twin in other.cases
-                                if twin.series == case.series and twin.at == case.at
-                                for one in twin.fires
-                            ),
-                        ],
-                    }
-                ],
+                "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
+                "alert_rule_test": [{"eval_time": case.at, "alertname": name, "exp_alerts": expected}],
             }
 
 

@@ -127,7 +127,10 @@ def resume(command: NameSchedule, *, present: ScheduleState | None, actor: str |
     person, state = _checked(command, present, actor)
     if state.paused is None:
         _refuse("is not paused", command.connector)
-    after = state.model_copy(update={"paused": None, "bad_in_row": 0, "is_counted": True, "number": state.number + 1})
+    after = state.model_copy(
+        # Times that passed while it was paused are nobody's, also those that nobody was there to leave out.
+        update={"paused": None, "bad_in_row": 0, "is_counted": True, "since": at, "number": state.number + 1}
+    )
     fact = ScheduleResumed(connector=command.connector, by=person, reason=command.reason)
     return Decision((document(after), _fact("resumed", fact, command.connector, at)))
 

@@ -11,36 +11,35 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import nats.errors
 import structlog
-from nats.js.errors import APIError
 from prometheus_client import CollectorRegistry
 
 from services.extractor.admission import Admission
 from services.extractor.handlers import Context, is_promoted
+from services.extractor.schedule_figures import ScheduleFigures
 from services.extractor.schedule_moves import Looked, after_look, last_status, left_out, still, taken, told
-from shared.bus.publishing import PublishFailed
-from shared.bus.reading import StreamUnavailable, last
-from shared.clock import from_text, to_text
+from shared.bus.connect import PermissionRefused
+from shared.bus.publishing import PublishFailed, PublishRefused
+from shared.bus.reading import NotGenuine, StreamUnavailable, last
+from shared.clock import to_text
 from shared.contract.loading import Connector
 from shared.contract.model import Schedule
 from shared.errors import AetherError
 from shared.events.commands import RequestRun
-from shared.events.schedules import ScheduleFired, ScheduleSkipped
 from shared.events.stored import Stored
 from shared.run.active import active_in, active_subject
 from shared.run.moves import Decision, Move, run_state_in
 from shared.run.state import state_subject
 from shared.schedule.calendar import HouseCalendar
-from shared.schedule.calendar_file import load_calendar
-from shared.schedule.deciding import Due, Later, LeftOut, clause_of, decide, preview, run_of
+from shared.schedule.calendar_file import CalendarInvalid, load_calendar
+from shared.schedule.deciding import Due, Later, LeftOut, clause_of, decide, decide_blind, run_of
 from shared.schedule.state import ITSELF, ScheduleState, schedule_state_in, schedule_subject
-from shared.schedule.times import largest_gap, with_seconds
-from shared.telemetry.families import counter, gauge
+from shared.schedule.times import with_seconds
 
 LOOK_SECONDS: Final = 20.0
 """How often each replica looks by itself."""
@@ -49,11 +48,25 @@ TRIES_MAX: Final = 20
 TICK_SECONDS: Final = 300
 """How long a tick is kept that nobody took: the next look settles its time anyway."""
 BUS_SECONDS: Final = 10.0
-FRESH_SECONDS_MIN: Final = 3600.0
-"""The least age of a last success at which a connector counts as stale."""
+NO_CLAUSE: Final = ""
+"""In the document of a schedule that is no more."""
 STREAM: Final = "SCHED"
 
 log = structlog.get_logger(__name__)
+
+
+FAILURES: Final = (
+    AetherError,
+    PublishFailed,
+    PublishRefused,
+    PermissionRefused,
+    StreamUnavailable,
+    NotGenuine,
+    nats.errors.Error,
+    TimeoutError,
+    OSError,
+)
+"""After which the next look tries again; a defect of ours ends the program, as everywhere."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +89,8 @@ class Scheduling:
         """`calendar` is read anew at every look; None: no day and no window is left out."""
         self._context = context
         self._calendar_path = calendar
-        self._firings = counter("aether_schedule_firings_total", registry)
-        self._due = gauge("aether_schedule_last_due_timestamp_seconds", registry)
-        self._next = gauge("aether_schedule_next_timestamp_seconds", registry)
-        self._paused = gauge("aether_schedule_paused", registry)
-        self._fresh = gauge("aether_connector_freshness_limit_seconds", registry)
-        self._told: set[str] = set()
+        self._figures = ScheduleFigures(registry)
+        self._calendar_fault: str | None = None
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -91,27 +100,50 @@ class Scheduling:
 
     async def look_at_all(self) -> None:
         """Set the alarm clocks, and settle what is due; what fails is tried again at the next look."""
-        for name in self._context.connectors.names():
+        try:
+            names = self._context.connectors.names()
+        except (AetherError, OSError) as error:
+            self._not_looked_at("all", error)
+            return
+        for name in sorted({*names, *self._figures.shown}):
             try:
-                await self._keep(name)
-                await self.look(name)
-            except (AetherError, PublishFailed, StreamUnavailable, nats.errors.Error, APIError, TimeoutError) as error:
-                code = error.code if isinstance(error, AetherError) else "SYS_HANDLER_FAILED"
-                log.warning("schedule_not_looked_at", connector=name, code=code, error=type(error).__name__)
+                if (scheduled := self.scheduled(name)) is None:
+                    await self._give_up(name)
+                else:
+                    await self._keep(scheduled)
+                    await self.look(name)
+            except FAILURES as error:
+                self._not_looked_at(name, error)
 
     async def on_tick(self, subject: str) -> None:
-        """A bell rang for a connector: `tick.<connector>`."""
-        await self.look(subject.partition(".")[2])
+        """A bell rang for a connector: `tick.<connector>`.
+
+        What a person must mend is logged and not raised: a bell says nothing that would be lost, and the next look
+        comes by anyway, so it is no dead letter.
+        """
+        name = subject.partition(".")[2]
+        try:
+            if self.scheduled(name) is None:
+                # Also for one whose folder is gone, which no look comes by any more.
+                await self._give_up(name)
+            else:
+                await self.look(name)
+        except AetherError as error:
+            self._not_looked_at(name, error)
 
     async def look(self, name: str) -> None:
         """Settle the latest time of one schedule, if it is due and still open."""
         scheduled = self.scheduled(name)
         if scheduled is None:
             return
-        calendar = self.calendar()
+        calendar, fault = self._calendar_now()
         for _ in range(TRIES_MAX):
-            if await self._settle(scheduled, calendar):
+            if await self._settle(scheduled, calendar, fault):
                 return
+
+    def _not_looked_at(self, name: str, error: Exception) -> None:
+        code = error.code if isinstance(error, AetherError) else "SYS_HANDLER_FAILED"
+        log.warning("schedule_not_looked_at", connector=name, code=code, error=type(error).__name__)
 
     # -- what is scheduled -------------------------------------------------------------------------------------------
 
@@ -129,9 +161,20 @@ class Scheduling:
         """The calendar as it is now; `CalendarInvalid` names what is wrong with it."""
         return None if self._calendar_path is None else load_calendar(self._calendar_path)
 
+    def _calendar_now(self) -> tuple[HouseCalendar | None, str | None]:
+        """The calendar, or why it cannot be used, which is logged once."""
+        try:
+            calendar, fault = self.calendar(), None
+        except CalendarInvalid as invalid:
+            calendar, fault = None, invalid.message
+            if fault != self._calendar_fault:
+                log.error("calendar_not_usable", code=invalid.code, problems=len(invalid.problems))
+        self._calendar_fault = fault
+        return calendar, fault
+
     # -- settling ----------------------------------------------------------------------------------------------------
 
-    async def _settle(self, scheduled: Scheduled, calendar: HouseCalendar | None) -> bool:
+    async def _settle(self, scheduled: Scheduled, calendar: HouseCalendar | None, fault: str | None) -> bool:
         """Decide and publish; False when somebody was quicker and it must be looked at anew."""
         context, name = self._context, scheduled.name
         now = context.clock.now()
@@ -139,7 +182,11 @@ class Scheduling:
         active = active_in(await last(context.js, "CORE", active_subject(name)))
         looked = Looked(state, active, active_subject(name))
         present = self._present(state, scheduled, now)
-        what = decide(scheduled.schedule, calendar, present, connector=name, now=now)
+        what = (
+            decide(scheduled.schedule, calendar, present, connector=name, now=now)
+            if fault is None
+            else decide_blind(scheduled.schedule, fault, present, connector=name, now=now)
+        )
         runs = [] if active is None else [one for one in (active.run, active.waiting) if one is not None]
         runs += [] if present.last_run is None else [present.last_run]
         admission = await self._admission(scheduled, what, now) if isinstance(what, Due) else None
@@ -167,8 +214,11 @@ class Scheduling:
         decision = await context.committer.commit(Move(reads=watched, decide=choose))
         if was_quicker:
             return False
-        self._count(decision)
-        self._show(scheduled, calendar, decision, present, now)
+        self._figures.count(decision)
+        if fault is None:
+            changed = [message.event for message in decision.messages if isinstance(message.event, ScheduleState)]
+            shown = changed[0] if changed else present
+            self._figures.show(scheduled.schedule, calendar, shown, connector=name, now=now)
         if isinstance(what, Later):
             await self._ring_at(name, what)
         return True
@@ -197,16 +247,10 @@ class Scheduling:
 
     # -- alarm clocks ------------------------------------------------------------------------------------------------
 
-    async def _keep(self, name: str) -> None:
-        """Let the bus's own schedule be what the release says; one that is no more is taken away."""
-        scheduled = self.scheduled(name)
-        subject = f"sched.cron.{name}"
-        found = await last(self._context.js, STREAM, subject)
-        rings = found is not None and "Nats-Schedule" in found.headers
-        if scheduled is None:
-            if rings:
-                await self._put(subject, {"Nats-Rollup": "sub"})
-            return
+    async def _keep(self, scheduled: Scheduled) -> None:
+        """Let the bus's own schedule be what the release says."""
+        name = scheduled.name
+        found = await last(self._context.js, STREAM, cron_subject(name))
         wanted = {
             "Nats-Schedule": with_seconds(scheduled.schedule.cron),
             "Nats-Schedule-Time-Zone": scheduled.schedule.time_zone,
@@ -214,7 +258,25 @@ class Scheduling:
             "Nats-Schedule-TTL": f"{TICK_SECONDS}s",
         }
         if found is None or any(found.headers.get(key) != value for key, value in wanted.items()):
-            await self._put(subject, wanted)
+            await self._put(cron_subject(name), wanted)
+
+    async def _give_up(self, name: str) -> None:
+        """Take away the alarm clock of a connector that runs by itself no more, and forget its clause.
+
+        Should it have a schedule again, that one begins then: what passed meanwhile is nobody's.
+        """
+        self._figures.hide(name)
+        found = await last(self._context.js, STREAM, cron_subject(name))
+        if found is None or "Nats-Schedule" not in found.headers:
+            return
+
+        def forget(read: Mapping[str, Stored | None]) -> Decision:
+            state = schedule_state_in(read[schedule_subject(name)])
+            return Decision() if state is None else told(state, state.model_copy(update={"clause": NO_CLAUSE}), ())
+
+        await self._context.committer.commit(Move(reads=(schedule_subject(name),), decide=forget))
+        # A plain message takes the place of the one that rang: no right to purge the stream is needed.
+        await self._put(cron_subject(name), {"Nats-Rollup": "sub"})
 
     async def _ring_at(self, name: str, later: Later) -> None:
         """Have the bus ring once more, when the jittered beginning has come."""
@@ -241,34 +303,10 @@ class Scheduling:
             headers={**headers, "Nats-Msg-Id": f"{subject}.{marks}.{self._context.ids.token(8)}"},
         )
 
-    # -- figures -----------------------------------------------------------------------------------------------------
 
-    def _count(self, decision: Decision) -> None:
-        for message in decision.messages:
-            if isinstance(message.event, ScheduleFired):
-                self._firings.labels(message.event.connector, "run").inc()
-            elif isinstance(message.event, ScheduleSkipped):
-                self._firings.labels(message.event.connector, message.event.reason.code).inc()
-
-    def _show(
-        self,
-        scheduled: Scheduled,
-        calendar: HouseCalendar | None,
-        decision: Decision,
-        before: ScheduleState,
-        now: datetime,
-    ) -> None:
-        name, schedule = scheduled.name, scheduled.schedule
-        changed = [message.event for message in decision.messages if isinstance(message.event, ScheduleState)]
-        state = changed[0] if changed else before
-        self._paused.labels(name).set(state.paused is not None)
-        coming = preview(schedule, calendar, state, connector=name, now=now, count=1)
-        for nominal, _ in coming:
-            self._next.labels(name).set(nominal.timestamp())
-        if state.settled is not None and state.last_code is None:
-            self._due.labels(name).set(from_text(state.settled).timestamp())
-        limit = 2 * largest_gap(schedule.cron, schedule.time_zone, now)
-        self._fresh.labels(name).set(max(limit, timedelta(seconds=FRESH_SECONDS_MIN)).total_seconds())
+def cron_subject(connector: str) -> str:
+    """Where the bus keeps a connector's alarm clock."""
+    return f"sched.cron.{connector}"
 
 
 async def status_of(context: Context, run: str | None) -> str | None:

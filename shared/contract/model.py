@@ -10,6 +10,7 @@ what equals its default.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, StringConstraints, model_validator
@@ -42,7 +43,7 @@ from shared.contract.words import (
     Step,
     Steps,
 )
-from shared.schedule.times import checked_cron, checked_zone
+from shared.schedule.times import checked_cron, checked_zone, gap_of
 
 __all__ = [
     "Approval",
@@ -265,6 +266,16 @@ class Schedule(Document):
     """On which days of the house's calendar it runs."""
     rollover: Literal["pause", "run"] = "pause"
     """What it does on the days in which the systems of record change over to the new school year."""
+
+    @model_validator(mode="after")
+    def _begins_before_the_next_time(self) -> Self:
+        gap = gap_of(self.cron)
+        if gap is not None and timedelta(seconds=self.jitter_seconds_max) >= gap:
+            raise ValueError(
+                f"`jitter_seconds_max` is {self.jitter_seconds_max}, and two times are {gap.total_seconds():.0f} "
+                "seconds apart: a run would begin after the next time; choose less"
+            )
+        return self
 
 
 class ConnectorDefinition(Document):

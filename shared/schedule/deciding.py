@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise, takewhile
 from typing import Final
 
 from shared.clock import from_text
@@ -28,6 +28,14 @@ LATE: Final = timedelta(minutes=2)
 """A time that is settled later than this after it was due was missed, and is caught up or left out."""
 TIMES_COUNTED_MAX: Final = 1_000
 """Missed times that are counted, for the text that says how many there were."""
+TIMES_TAKEN: Final = 10
+"""Coming times whose gaps say how old the last success may be."""
+TIMES_LOOKED_AT: Final = 400
+"""Times among which those are looked for."""
+BEFORE_DAYS: Final = (1, 30, 120)
+"""How far back the last time that was taken is looked for."""
+FRESH_MIN: Final = timedelta(hours=1)
+"""The least age of a last success at which a connector counts as stale."""
 BAD: Final = frozenset({RunStatus.HELD, RunStatus.BLOCKED, RunStatus.FAILED})
 """States of a run that count against its schedule."""
 GOOD: Final = frozenset({RunStatus.SUCCEEDED, RunStatus.NO_CHANGES, RunStatus.PLANNED})
@@ -95,14 +103,32 @@ def decide(
         return Nothing()
     if state.settled is not None and nominal <= from_text(state.settled):
         return Nothing()
-    if (why := reason_against(schedule, calendar, state, connector=connector, nominal=nominal, at=now)) is not None:
-        return why
     begins = nominal + jitter_of(schedule, connector, nominal)
+    # Judged by its beginning and not by when somebody looks: whoever looks, and however often, finds the same.
+    at = max(begins, now)
+    if (why := reason_against(schedule, calendar, state, connector=connector, nominal=nominal, at=at)) is not None:
+        return why
     if now < begins - timedelta(seconds=EARLY_SECONDS_MAX):
         return Later(nominal, begins)
     if now - begins > LATE and schedule.catch_up == "none":
         return LeftOut(nominal, "SCH_MISSED", "the time passed while nobody listened, and none is caught up")
     return Due(nominal, missed=_missed(schedule, state, nominal))
+
+
+def decide_blind(
+    schedule: Schedule, why: str, state: ScheduleState, *, connector: str, now: datetime
+) -> LeftOut | Nothing:
+    """The same while the calendar cannot be used: nothing runs, and a time that stays open too long is left out.
+
+    Not at once, for a file that is just being written is whole again a moment later.
+    """
+    match decide(schedule, None, state, connector=connector, now=now - LATE):
+        case Due() as due:
+            return LeftOut(due.nominal, "SCH_CONFIG", why)
+        case LeftOut() as left_out:
+            return left_out
+        case _:
+            return Nothing()
 
 
 def reason_against(
@@ -143,6 +169,29 @@ def preview(
     for nominal in islice(times_after(schedule.cron, schedule.time_zone, now), count):
         at = nominal + jitter_of(schedule, connector, nominal)
         yield nominal, reason_against(schedule, calendar, state, connector=connector, nominal=nominal, at=at)
+
+
+def freshness_limit(
+    schedule: Schedule, calendar: HouseCalendar | None, state: ScheduleState, *, connector: str, now: datetime
+) -> timedelta:
+    """How old the last success may be: twice the largest gap between the times that are taken around now.
+
+    What the calendar leaves out is no time that was missed: during a break nothing is stale.
+    """
+    plain = state.model_copy(update={"paused": None})
+
+    def taken(begin: datetime) -> Iterator[datetime]:
+        coming = preview(schedule, calendar, plain, connector=connector, now=begin, count=TIMES_LOOKED_AT)
+        return (nominal for nominal, why in coming if why is None)
+
+    around = list(islice(taken(now), TIMES_TAKEN))
+    for days in BEFORE_DAYS:
+        passed = list(takewhile(lambda each: each <= now, taken(now - timedelta(days=days))))
+        if passed:
+            around.insert(0, passed[-1])
+            break
+    gap = max((later - earlier for earlier, later in pairwise(around)), default=timedelta(days=1))
+    return max(2 * gap, FRESH_MIN)
 
 
 def counted(state: ScheduleState, last: RunStatus | None, *, at: str) -> ScheduleState:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from datetime import UTC, datetime, time, timedelta
+from itertools import dropwhile, islice, pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +21,8 @@ SHORTEST_GAP: Final = timedelta(minutes=5)
 """Between two times of a schedule; a run takes longer than less."""
 GAPS_LOOKED_AT: Final = 400
 """Times whose gaps are looked at: more than a day of the densest schedule, over a change of clocks as well."""
+LOOK_BACK_DAYS: Final = (1, 10, 100, 1_500, 16_000)
+"""How far before a moment its latest time is looked for: further only while nothing is found, so never over many."""
 _FIELD = re.compile(r"(?:[0-9*,/-]|MON|TUE|WED|THU|FRI|SAT|SUN|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)+")
 _A_SUNDAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
 """From where gaps are measured: a week before clocks change in America, a month before Europe."""
@@ -41,18 +43,25 @@ def checked_cron(text: str, *, shortest_gap: timedelta = SHORTEST_GAP) -> str:
         )
     expression = " ".join(fields)
     try:
-        found = list(islice(CronSim(expression, _A_SUNDAY), GAPS_LOOKED_AT))
+        shortest = gap_of(expression)
     except CronSimError as error:
         raise ValueError(f"is no cron expression: {error}") from None
-    if not found:
+    if shortest is None:
         raise ValueError("names no time that ever comes, such as a 30th of February")
-    shortest = min((later - earlier for earlier, later in pairwise(found)), default=shortest_gap)
     if shortest < shortest_gap:
         raise ValueError(
             f"is due every {shortest.total_seconds() / 60:g} minutes; at most every "
             f"{shortest_gap.total_seconds() / 60:g} minutes is allowed"
         )
     return expression
+
+
+def gap_of(cron: str) -> timedelta | None:
+    """The shortest gap between two of its times; the longest there is when it comes once, None when it never comes."""
+    found = list(islice(CronSim(cron, _A_SUNDAY), GAPS_LOOKED_AT))
+    if not found:
+        return None
+    return min((later - earlier for earlier, later in pairwise(found)), default=timedelta.max)
 
 
 def checked_zone(name: str) -> str:
@@ -66,25 +75,34 @@ def checked_zone(name: str) -> str:
 
 def times_after(cron: str, time_zone: str, moment: datetime) -> Iterator[datetime]:
     """The times strictly after a moment, ascending, without end or until they end."""
-    for found in CronSim(cron, moment.astimezone(ZoneInfo(time_zone))):
-        yield found.astimezone(UTC)
+    yield from dropwhile(lambda found: found <= moment, _from_noon(cron, time_zone, moment, days_before=1))
 
 
 def latest_time(cron: str, time_zone: str, moment: datetime) -> datetime | None:
     """The last time at or before a moment; None when there was none in the last decades."""
-    # The library begins strictly before what it is given, in whole minutes.
-    just_after = moment.astimezone(ZoneInfo(time_zone)).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    for found in islice(CronSim(cron, just_after, reverse=True), 3):
-        at = found.astimezone(UTC)
-        if at <= moment:
-            return at
+    # Not the library's way backwards: in the hour that comes twice it knows other times than the way forwards.
+    for days in LOOK_BACK_DAYS:
+        latest = None
+        for found in _from_noon(cron, time_zone, moment, days_before=days):
+            if found > moment:
+                break
+            latest = found
+        if latest is not None:
+            return latest
     return None
 
 
-def largest_gap(cron: str, time_zone: str, moment: datetime, *, count: int = 10) -> timedelta:
-    """The largest gap between the next times; a day where there are fewer than two."""
-    found = list(islice(times_after(cron, time_zone, moment), count))
-    return max((later - earlier for earlier, later in pairwise(found)), default=timedelta(days=1))
+def _from_noon(cron: str, time_zone: str, moment: datetime, *, days_before: int) -> Iterator[datetime]:
+    """The times after noon of an earlier day: begun within an hour that comes twice, the library goes astray."""
+    zone = ZoneInfo(time_zone)
+    day = moment.astimezone(zone).date() - timedelta(days=days_before)
+    for found in CronSim(cron, datetime.combine(day, time(12), tzinfo=zone)):
+        yield found.astimezone(UTC)
+
+
+def in_words(cron: str) -> str:
+    """The expression in words, such as "At 02:30 on Monday through Friday"."""
+    return CronSim(cron, _A_SUNDAY).explain()
 
 
 def with_seconds(cron: str) -> str:

@@ -13,11 +13,11 @@ import pytest
 
 from shared.ports.manifest import Role
 from shared.ports.quality import RULES
-from shared.ports.registry import Registry, installed_systems_folder
 from tests.conformance.bench import Bench
+from tests.support.systems import installed_systems
 
 BENCHES = Path(__file__).with_name("benches")
-REGISTRY = Registry(installed_systems_folder())
+REGISTRY = installed_systems()
 
 
 class Opened(Protocol):

@@ -35,15 +35,15 @@ from sqlalchemy.pool import NullPool
 
 from shared.errors import NeedsPerson, StopRun, TryLater
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.system import Source
 from shared.sql_reading.reading import SqlReading
 from tests.conformance.bench import Bench, Observed
 from tests.conformance.source_suite import SourceSuite, pages_of
 from tests.support.postgres import PostgresServer, start_postgres
+from tests.support.systems import installed_systems
 
 Kind = Literal["sqlite", "postgresql"]
-REGISTRY = Registry(installed_systems_folder())
+REGISTRY = installed_systems()
 NAMES = iter(range(1, 10_000))
 
 AERIES = MetaData()
@@ -414,7 +414,7 @@ async def test_database_without_a_connection_to_spare_is_left_alone_for_a_while(
     name = f"crowd_{next(NAMES)}"
     database.run(text(f"create role {name} login connection limit 0"))
     observed = Observed()
-    source = Registry(installed_systems_folder(), surroundings=observed.surroundings({})).open_source(
+    source = installed_systems(surroundings=observed.surroundings({})).open_source(
         Connection(
             name="db",
             system="aeries_sql",

@@ -15,13 +15,13 @@ import pytest_asyncio
 
 from shared.errors import NeedsPerson, StopRun, TryLater
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Page, Source
 from shared.secrets import Secret
 from tests.conformance.fake_titanhst import HTML, READ_TOKEN, Asked, FakeTitanhst, Fault, Reply, as_json, contact
 from tests.conformance.recording_pacer import RecordingPacer
 from tests.conformance.source_suite import Bench, SourceSuite
+from tests.support.systems import installed_systems
 
 PAGE_LIMIT = 10
 
@@ -57,7 +57,7 @@ class Stage:
             resolve=lambda _: Secret(token),
             pacer=self.pacer,
         )
-        registry = Registry(installed_systems_folder(), surroundings=surroundings)
+        registry = installed_systems(surroundings=surroundings)
         settings = {
             "base_url": url or self.fake.url,
             "token": "env:UNUSED",

@@ -21,18 +21,16 @@ from shared.errors import (
 )
 from shared.ports.connections import Connection
 from shared.ports.pacing import Allowance
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Target
 from shared.ports.wire import WireWrite
 from shared.secrets import Secret
 from tests.conformance.fake_titanhst import HTML, READ_TOKEN, WRITE_TOKEN, FakeTitanhst, Reply, as_json, contact
 from tests.conformance.recording_pacer import RecordingPacer
+from tests.support.systems import installed_systems
 
 TOKENS = {"env:READ": READ_TOKEN, "env:WRITE": WRITE_TOKEN}
-REGISTRY = Registry(
-    installed_systems_folder(), surroundings=Surroundings(resolve=lambda reference: Secret(TOKENS[reference]))
-)
+REGISTRY = installed_systems(surroundings=Surroundings(resolve=lambda reference: Secret(TOKENS[reference])))
 QUOTA = as_json(403, {"message": "m", "reason": "quota"}, Retry_After="30")
 WIRE = REGISTRY.wire("titanhst")
 UPDATE = WIRE.write_for("contacts", verb="update", target_id="c-000001", values={"role": "NURSE"})
@@ -63,7 +61,7 @@ class Stage:
         settings = {"base_url": self.fake.url, "token": "env:READ", "write_token": "env:WRITE", **settings}
         connection = Connection(name="alerts", system="titanhst", environment="staging", settings=settings)
         surroundings = Surroundings(resolve=lambda reference: Secret(TOKENS[reference]))
-        registry = Registry(installed_systems_folder(), surroundings=surroundings, pacers=lambda _: self.pacer)
+        registry = installed_systems(surroundings=surroundings, pacers=lambda _: self.pacer)
         self.targets.append(registry.open_target(connection))
         return self.targets[-1]
 

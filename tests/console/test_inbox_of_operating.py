@@ -13,7 +13,7 @@ from shared.events.operating import CredentialAge, CredentialList
 from shared.events.schedules import ScheduleList
 from shared.schedule.state import Pause
 from tests.console.harness import ConsoleUnderTest
-from tests.console.test_inbox import visitor
+from tests.console.test_inbox import _visitor as visitor
 from tests.console.test_schedules_page import view
 
 NOW = datetime(2026, 11, 24, 18, 0, tzinfo=UTC)

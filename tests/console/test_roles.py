@@ -13,7 +13,7 @@ from tests.console.every_route import NOBODY_NEEDED, ROLES, WHO_MAY, Route, clos
 from tests.console.harness import ConsoleUnderTest, console_under_test
 
 LACKS = "needs the role"
-READ_ONLY = frozenset({"health", "declared", "quarantine"})
+READ_ONLY = frozenset({"health", "declared", "quarantine", "credentials", "schedules"})
 """What pages ask of services to show something."""
 TAKEN_ALONG = frozenset({"GET /access/export.csv", "GET /api/v1/audit/entries/{index}/proof"})
 """Looked at only to be taken along: that is told."""

@@ -110,7 +110,8 @@ async def test_a_broken_house_tells_nothing_of_itself(
     made.console.records = Records.open(f"sqlite+aiosqlite:///{broken}")
     made.console.registry = CollectorRegistry()
     made.app = site(made.console)
-    for name in ("health", "quarantine", "declared", "subset", "reveal_change", "check_connection", "request_run"):
+    asked = ("health", "quarantine", "declared", "subset", "reveal_change", "check_connection", "request_run")
+    for name in (*asked, "credentials", "schedules"):
         made.acting.answers[name] = lambda _: NoAnswer("the service does not answer", action="Try again.")
     faults = []
     async with made.as_person("viewer", *ROLES, stepped_up=True) as browser:

@@ -17,7 +17,7 @@ from shared.contract.examples import Example, columns_used, differences, read_ex
 from shared.contract.loading import Connector, load_connector
 from shared.contract.problems import ContractInvalid
 from shared.contract.releases import load_release, released_versions
-from shared.ports.registry import Registry, installed_systems_folder
+from tests.support.systems import installed_systems
 
 FOLDER = Path(__file__).parents[2] / "connectors"
 CONNECTORS = sorted(path.parent for path in FOLDER.glob("*/connector.yaml"))
@@ -67,13 +67,13 @@ def examples() -> Iterator[Example]:
 
 
 def test_the_systems_deliver_the_columns_that_are_promised_here() -> None:
-    declared = Registry(installed_systems_folder()).columns()
+    declared = installed_systems().columns()
     for place, names in columns().items():
         assert set(names) <= set(declared[place]), place
 
 
 def test_misspelt_column_is_told_with_its_place_and_the_right_name() -> None:
-    columns = Registry(installed_systems_folder()).columns()
+    columns = installed_systems().columns()
     columns["ocde_hr_sql", "assignments"] = tuple(
         "site_kode" if name == "site_code" else name for name in columns["ocde_hr_sql", "assignments"]
     )
@@ -84,7 +84,7 @@ def test_misspelt_column_is_told_with_its_place_and_the_right_name() -> None:
 
 @pytest.mark.parametrize("folder", CONNECTORS, ids=lambda folder: folder.name)
 def test_every_connector_is_sound_and_names_only_columns_of_its_systems(folder: Path) -> None:
-    systems = Registry(installed_systems_folder())
+    systems = installed_systems()
     assert load_connector(folder, systems.columns(), systems.write_companions()).definition.name == folder.name
 
 

@@ -24,9 +24,9 @@ from shared.plan.index import index_of
 from shared.policy.figures import EntityFigures, GuardFigures, SourceFigures
 from shared.policy.guard import guard
 from shared.policy.limits import DEFAULT_POLICY
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.records.hashes import compared_fields, with_hashes
 from shared.records.live import live_column
+from tests.support.systems import installed_systems
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "one-field.md"
@@ -91,7 +91,7 @@ def change(connector: Connector, desired: pl.DataFrame, existing: pl.DataFrame) 
         name="contacts",
         contract=contract,
         waves=Waves(constructive=1, destructive=2),
-        wire=Registry(installed_systems_folder()).wire("titanhst"),
+        wire=installed_systems().wire("titanhst"),
         commitment_master=MASTER,
         clause_digests=clauses,
     )

@@ -23,6 +23,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 RULES: Final = ROOT / "deploy/prometheus/rules"
 SCRAPE_SECONDS: Final = 1
 START_SECONDS_MAX: Final = 30.0
+LOG: Final = "prometheus.log"
 PROGRAMS: Final = ("prometheus", "promtool", "amtool")
 
 
@@ -70,32 +71,39 @@ class Prometheus:
 @asynccontextmanager
 async def prometheus(folder: Path, targets: Mapping[str, str]) -> AsyncIterator[Prometheus]:
     """Prometheus on a folder of its own, scraping `targets`: the service and HOST:PORT of each."""
+    port = free_port()
+    process = _started(folder, targets, port=port)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=address, timeout=10, trust_env=False) as client:
+            await _ready(client, process, folder)
+            yield Prometheus(client)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _started(folder: Path, targets: Mapping[str, str], *, port: int) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
     config.write_text(json.dumps(_config(targets)), encoding="utf-8")  # JSON is YAML
-    port = free_port()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
+    with (folder / LOG).open("wb") as log:
+        return subprocess.Popen(
             [
                 *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"),
                 *(f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage"),
-                "--query.lookback-delta=30s",
             ],
             stdout=log,
             stderr=log,
         )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            async with httpx.AsyncClient(base_url=address, timeout=10, trust_env=False) as client:
-                await _ready(client, process, folder / "log")
-                yield Prometheus(client)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+
+
+def _told(folder: Path) -> str:
+    return (folder / LOG).read_text(encoding="utf-8")[-1000:]
 
 
 def _config(targets: Mapping[str, str]) -> dict[str, Any]:
@@ -114,10 +122,10 @@ def _config(targets: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-async def _ready(client: httpx.AsyncClient, process: subprocess.Popen[bytes], log: Path) -> None:
+async def _ready(client: httpx.AsyncClient, process: subprocess.Popen[bytes], folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"prometheus ended: {log.read_text(encoding='utf-8')[-1000:]}"
+        assert process.poll() is None, f"prometheus ended: {_told(folder)}"
         try:
             if (await client.get("/-/ready")).status_code == httpx.codes.OK:
                 return

@@ -17,12 +17,12 @@ from shared.events.documents import TEXT_MAX, FailureNote
 from shared.events.envelope import Undecodable, decode
 from shared.http.limits import retry_after_of
 from shared.ports.connections import Connection, ConnectionsInvalid, load_connections
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Target
 from shared.secrets import Secret
 from tests.conformance.fake_titanhst import contact
 from tests.poison.vendor import OneAnswer, http
+from tests.support.systems import installed_systems
 
 RUN = "20261122T083455-4k7zq2"
 NOW = from_text("2026-11-22T08:00:00Z")
@@ -99,7 +99,7 @@ def test_a_wait_until_no_day_that_there_is_counts_as_not_said(text: str) -> None
 
 
 def target_at(url: str) -> Target:
-    registry = Registry(installed_systems_folder(), surroundings=Surroundings(resolve=lambda _: Secret("token")))
+    registry = installed_systems(surroundings=Surroundings(resolve=lambda _: Secret("token")))
     settings: dict[str, Any] = {"base_url": url, "token": "env:READ"}
     return registry.open_target(Connection(name="alerts", system="titanhst", environment="staging", settings=settings))
 
@@ -115,7 +115,7 @@ def target_at(url: str) -> Target:
     ids=["redirect to no name", "redirect to no address", "null for a record", "record without id"],
 )
 async def test_a_write_that_may_be_done_never_counts_as_done_or_undone(answer: bytes) -> None:
-    wire = Registry(installed_systems_folder()).wire("titanhst")
+    wire = installed_systems().wire("titanhst")
     write = wire.write_for("contacts", verb="update", target_id="c-000001", values={"role": "NURSE"})
     async with OneAnswer() as server:
         server.answer = answer

@@ -26,7 +26,6 @@ from shared.errors import (
     TryLater,
 )
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Target
 from shared.ports.wire import ChangeVerb, WireWrite
@@ -34,6 +33,7 @@ from shared.secrets import Secret
 from tests.conformance.fake_titanhst import contact
 from tests.poison.mutations import CANARY, SPOILERS, with_raw, written
 from tests.poison.tally import Tally, bounded
+from tests.support.systems import installed_systems
 
 READ: Final = "vendor read"
 WRITE: Final = "vendor write"
@@ -278,8 +278,7 @@ class Vendor:
         self._server, self._tally, self._rng = server, tally, rng
         self._poisoner = Poisoner(rng)
         self._waits: list[float] = []
-        registry = Registry(
-            installed_systems_folder(),
+        registry = installed_systems(
             surroundings=Surroundings(resolve=lambda _: Secret("token"), rng=rng, sleep=self._sleep),
         )
         settings = {

@@ -264,7 +264,9 @@ class Stream:
         first = min(self.kept, default=self.last_seq + 1)
         deleted = self.last_seq - first + 1 - len(self.kept)
         state = {"first_seq": first, "last_seq": self.last_seq, "messages": len(self.kept), "num_deleted": deleted}
-        return {"config": {"name": self.spec.name}, "state": state, "ts": self.text_of(now)}
+        # The client's library wants these, and the house does not look at them.
+        state |= {"bytes": 0, "consumer_count": 0}
+        return {"config": {"name": self.spec.name}, "state": state, "created": self.text_of(0), "ts": self.text_of(now)}
 
 
 def _error(code: int, err_code: int, said: str) -> dict[str, Any]:

@@ -13,6 +13,9 @@ import pytest
 from simulators.kit.serve import serving
 from simulators.kit.staging import Stage
 from simulators.titanhst.app import TitanConfig, create_app
+from tests.support.whole import pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]
 
 READ_TOKEN = "read-token-of-the-tests"
 WRITE_TOKEN = "write-token-of-the-tests"

@@ -30,10 +30,10 @@ from tests.support.postgres import start_postgres
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ROOT / "connectors" / "titanhst-staff" / "tables"
 FILES = ("aeries.db", "hr.db", "titanhst.json", "truth.json")
-GENERATE_SECONDS_MAX = 60.0
-"""For 50,000 staff with both databases on a busy machine of two cores; alone it takes about eight."""
-WRITE_SECONDS_MAX = 20.0
-"""For the two SQLite databases of 50,000 staff."""
+STAFF_PER_SECOND_MIN = 850
+"""Of a district with both databases, in a second of this process; about 5,000 on a quiet machine."""
+STAFF_WRITTEN_PER_SECOND_MIN = 2_500
+"""Of them, those written to the two SQLite databases."""
 
 Row = dict[str, Any]
 
@@ -400,17 +400,18 @@ def test_mapping_tables_are_those_of_the_catalogue() -> None:
     assert len(locations) == 1 + 34 and {row[1] for row in roles[1:]} == set(catalogue.VENDOR_ROLES)
 
 
-def test_fifty_thousand_staff_are_made_in_time(tmp_path: Path) -> None:
-    began = time.perf_counter()
-    world = generate(staff=50_000)
+@pytest.mark.parametrize("staff", [10_000, pytest.param(50_000, marks=pytest.mark.whole)])
+def test_a_large_district_is_made_in_time(tmp_path: Path, staff: int) -> None:
+    began = time.process_time()
+    world = generate(staff=staff)
     leave_behind(world)
-    made = time.perf_counter()
+    made = time.process_time()
     write_aeries(world, sqlite_url(tmp_path / "aeries.db"))
     write_hr(world, sqlite_url(tmp_path / "hr.db"))
-    ended = time.perf_counter()
-    assert count(sqlite_url(tmp_path / "hr.db"), "hr_person") > 50_000
-    assert ended - made < WRITE_SECONDS_MAX
-    assert ended - began < GENERATE_SECONDS_MAX
+    ended = time.process_time()
+    assert count(sqlite_url(tmp_path / "hr.db"), "hr_person") > staff
+    assert ended - made < staff / STAFF_WRITTEN_PER_SECOND_MIN
+    assert ended - began < staff / STAFF_PER_SECOND_MIN
 
 
 def test_tables_that_are_there_are_not_written_over(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from google.auth import crypt
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
+from shared.ports.registry import Registry
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Source, Target
 from shared.ports.wire import ChangeVerb, Record, Wire
@@ -31,6 +31,7 @@ from tests.simulators.running_google_directory import running_google, service_ke
 from tests.simulators.running_oneroster import running_oneroster as running_roster
 from tests.simulators.running_snipeit import SECRETS as SNIPE_SECRETS
 from tests.simulators.running_snipeit import running_snipeit, small_seed
+from tests.support.systems import installed_systems
 
 TIMEOUT_SECONDS: Final = 3.0
 BODY_BYTES_MAX: Final = 600_000
@@ -129,8 +130,7 @@ class Vendor:
         async def sleep(seconds: float) -> None:
             await asyncio.sleep(min(seconds, 0.005))
 
-        return Registry(
-            installed_systems_folder(),
+        return installed_systems(
             surroundings=Surroundings(
                 clock=SimulatedClock(),
                 rng=Random(7),

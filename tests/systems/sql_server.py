@@ -11,12 +11,12 @@ from sqlalchemy import CHAR, Date, DateTime, Integer, MetaData, Numeric, SmallIn
 from sqlalchemy.types import TypeEngine
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Source
 from shared.secrets import Secret
 from simulators.district.people import Row
 from simulators.tds.server import TdsConfig, TdsServer, serving_tds
+from tests.support.systems import installed_systems
 
 AERIES_DATABASE = "DST26000"
 HR_DATABASE = "HR"
@@ -82,7 +82,7 @@ def source_over(
             **settings,
         },
     )
-    return Registry(installed_systems_folder(), surroundings=around).open_source(connection)
+    return installed_systems(surroundings=around).open_source(connection)
 
 
 def _type(name: str, kind: TypeEngine[Any]) -> str:

@@ -15,13 +15,13 @@ from services.extractor.questions import connection_checked
 from shared.errors import NeedsPerson
 from shared.events.queries import ConnectionQuery
 from shared.ports.connections import Connection, Connections
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.secrets import resolve
 from simulators.kit.serve import serving
 from simulators.titanhst.app import TitanConfig, create_app
 from tests.conformance.bench import Vendor
 from tests.conformance.benches.titanhst import nobody
+from tests.support.systems import installed_systems
 
 READ, WRITE = "reading-token-of-the-check", "writing-token-of-the-check"
 
@@ -47,7 +47,7 @@ def context(url: str, token: str) -> Context:
         environment="staging",
         settings={"base_url": url, "token": token, "timeout_seconds": 5},
     )
-    registry = Registry(installed_systems_folder(), surroundings=Surroundings(resolve=resolve))
+    registry = installed_systems(surroundings=Surroundings(resolve=resolve))
     found = SimpleNamespace(connections=Connections(connections={"alerts": connection}), registry=registry)
     return cast(Context, found)  # the question needs no bus
 

@@ -83,6 +83,8 @@ class Group:
     component: Component
     alerts: tuple[Alert, ...]
     recordings: tuple[Recording, ...] = ()
+    evaluated_minutes: int = 1
+    """How often promtool evaluates in the cases; rarer where cases go over many hours."""
 
     def __post_init__(self) -> None:
         """Refuse what no program gives, and two rules that could not be told apart."""

@@ -45,9 +45,7 @@ PROGRAMS: Final = Group(
                         ),
                     ),
                 ),
-                Case(
-                    what="it does not", series={'up{job="prometheus",instance="127.0.0.1:9090"}': "0x10"}, at="5m"
-                ),
+                Case(what="it does not", series={'up{job="prometheus",instance="127.0.0.1:9090"}': "0x10"}, at="5m"),
             ),
         ),
         Alert(
@@ -127,7 +125,8 @@ PROGRAMS: Final = Group(
                 Case(
                     what="four starts",
                     series={
-                        'process_start_time_seconds{job="aether",service="applier",instance="a:9100"}': "1x5 100x5 200x5"
+                        'process_start_time_seconds{job="aether",service="applier",instance="a:9100"}': "1x5"
+                        " 100x5 200x5"
                         " 300x5 400x5"
                     },
                     at="29m",
@@ -135,13 +134,16 @@ PROGRAMS: Final = Group(
                         Expected(
                             labels={"job": "aether", "service": "applier", "instance": "a:9100"},
                             summary="applier starts again and again.",
-                            description="applier at a:9100 has started 4 times in 30 minutes; more than 3 are too many.",
+                            description="applier at a:9100 has started 4 times in 30 minutes; more than 3 are too"
+                            " many.",
                         ),
                     ),
                 ),
                 Case(
                     what="one update",
-                    series={'process_start_time_seconds{job="aether",service="applier",instance="a:9100"}': "1x5 100x25"},
+                    series={
+                        'process_start_time_seconds{job="aether",service="applier",instance="a:9100"}': "1x5 100x25"
+                    },
                     at="29m",
                 ),
             ),
@@ -152,7 +154,8 @@ PROGRAMS: Final = Group(
             expr="count(count by (version) (aether_build_info)) > 1",
             holds="1h",
             summary="Programs of different releases run side by side.",
-            description="Programs of {{ $value }} releases have run side by side for an hour; 1 is intended outside of an"
+            description="Programs of {{ $value }} releases have run side by side for an hour; 1 is intended"
+            " outside of an"
             " update.",
             cases=(
                 Case(
@@ -166,7 +169,8 @@ PROGRAMS: Final = Group(
                         Expected(
                             labels={},
                             summary="Programs of different releases run side by side.",
-                            description="Programs of 2 releases have run side by side for an hour; 1 is intended outside"
+                            description="Programs of 2 releases have run side by side for an hour; 1 is intended"
+                            " outside"
                             " of an update.",
                         ),
                     ),
@@ -234,7 +238,7 @@ PROGRAMS: Final = Group(
         Alert(
             name="DiskFills",
             severity="warning",
-            expr="min by (service, place) (predict_linear(aether_disk_free_bytes[3h], 86400)) < 0"
+            expr="0 - min by (service, place) (predict_linear(aether_disk_free_bytes[3h], 86400)) > 0"
             f" and on (service, place) ({_ROOM} < 0.5)",
             holds="30m",
             summary="The disk of {{ $labels.service }} will be full within a day.",
@@ -249,8 +253,9 @@ PROGRAMS: Final = Group(
                         Expected(
                             labels={"service": "differ", "place": "data"},
                             summary="The disk of differ will be full within a day.",
-                            description="As the last 3 hours went on, the disk under the folder data of differ will lack"
-                            " -62.11GiB in 24 hours.",
+                            description="As the last 3 hours went on, the disk under the folder data of differ"
+                            " will lack"
+                            " 62.11GiB in 24 hours.",
                         ),
                     ),
                 ),
@@ -263,7 +268,8 @@ PROGRAMS: Final = Group(
             expr='process_open_fds{job="aether"} / process_max_fds{job="aether"} > 0.8',
             holds="10m",
             summary="{{ $labels.service }} has nearly as many files open as it may.",
-            description="{{ $labels.service }} at {{ $labels.instance }} uses {{ $value | humanizePercentage }} of the files"
+            description="{{ $labels.service }} at {{ $labels.instance }} uses {{ $value | humanizePercentage }}"
+            " of the files"
             " and connections that it may have open; allowed are 80%.",
             cases=(
                 Case(

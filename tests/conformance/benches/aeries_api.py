@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import Record
 from simulators.aeries_api.app import AeriesConfig, create_app
 from simulators.aeries_api.certificates import AREAS, Certificate
 from simulators.kit.serve import serving
 from tests.conformance.bench import Bench, Observed, Vendor, Writing
 from tests.conformance.benches.titanhst import nobody
+from tests.support.systems import installed_systems
 
 ENTITIES = ("students", "staff", "sections")
 ROWS = 25
@@ -42,7 +42,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
     with serving(app) as url, nobody() as nowhere:
         async with Vendor(url) as vendor:
             observed = Observed()
-            registry = Registry(installed_systems_folder(), surroundings=observed.surroundings(SECRETS))
+            registry = installed_systems(surroundings=observed.surroundings(SECRETS))
             source = registry.open_source(_connection(url))
             refused = registry.open_source(_connection(url, certificate="env:OLD"))
             unreachable = registry.open_source(_connection(nowhere))

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import Record
 from tests.conformance.bench import Bench, Observed, Writing
+from tests.support.systems import installed_systems
 
 ENTITIES = ("staff",)
 ROWS = 25
@@ -27,7 +27,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
         file.write_text(HEADER, newline="")
 
     observed = Observed()
-    registry = Registry(installed_systems_folder(), surroundings=observed.surroundings({}))
+    registry = installed_systems(surroundings=observed.surroundings({}))
     source = registry.open_source(_connection(folder))
     unreachable = registry.open_source(_connection(folder / "not-mounted"))
     target = registry.open_target(_connection(folder))

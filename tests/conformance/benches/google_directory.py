@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.system import Source
 from shared.ports.wire import Record, Value
 from simulators.google_directory.app import GoogleConfig, create_app
@@ -20,6 +19,7 @@ from simulators.google_directory.switches import GoogleSwitches
 from simulators.kit.serve import serving
 from tests.conformance.bench import Bench, Observed, Vendor, Writing
 from tests.conformance.benches.titanhst import nobody
+from tests.support.systems import installed_systems
 
 ENTITIES = ("users", "org_units", "groups", "members")
 ROWS = 25
@@ -64,7 +64,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
     with serving(app) as url, nobody() as nowhere:
         async with Vendor(url) as vendor:
             observed = Observed()
-            registry = Registry(installed_systems_folder(), surroundings=observed.surroundings(files))
+            registry = installed_systems(surroundings=observed.surroundings(files))
             source = registry.open_source(_connection(url))
             refused = registry.open_source(_connection(url, service_account="env:OLD"))
             unreachable = registry.open_source(_connection(nowhere))

@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy import create_engine, delete, insert
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import Record, Value
 from systems.local.config import LocalConfig
 from systems.local.layout import create_missing, layout_of
 from systems.local.tables import TABLES
 from tests.conformance.bench import Bench, Observed, Writing
+from tests.support.systems import installed_systems
 
 ENTITIES = tuple(TABLES)
 ROWS = 25
@@ -45,7 +45,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
         await asyncio.to_thread(empty)
 
     observed = Observed()
-    registry = Registry(installed_systems_folder(), surroundings=observed.surroundings({}))
+    registry = installed_systems(surroundings=observed.surroundings({}))
     source = registry.open_source(_connection(url))
     unreachable = registry.open_source(_connection(f"sqlite:///{folder / 'missing.db'}"))
     target = registry.open_target(_connection(url))

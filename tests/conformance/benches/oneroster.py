@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from simulators.kit.serve import serving
 from simulators.oneroster.app import OneRosterConfig, create_app
 from tests.conformance.bench import Bench, Observed, Vendor
 from tests.conformance.benches.titanhst import nobody
+from tests.support.systems import installed_systems
 
 ENTITIES = ("users", "classes")
 ROWS = 25
@@ -29,7 +29,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
     with serving(app) as url, nobody() as nowhere:
         async with Vendor(url) as vendor:
             observed = Observed()
-            registry = Registry(installed_systems_folder(), surroundings=observed.surroundings(SECRETS))
+            registry = installed_systems(surroundings=observed.surroundings(SECRETS))
             source = registry.open_source(_connection(url, entity))
             refused = registry.open_source(_connection(url, entity, secret="env:OLD"))
             unreachable = registry.open_source(_connection(nowhere, entity))

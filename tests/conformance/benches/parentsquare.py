@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import Record
 from simulators.sftp.server import SftpConfig, serving_sftp
 from tests.conformance.bench import Bench, Observed, Writing
+from tests.support.systems import installed_systems
 
 ENTITIES = ("schools", "students", "staff")
 ROWS = 25
@@ -48,7 +48,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
             await asyncio.to_thread(file.write_text, _text(entity, 0), newline="")
 
         observed = Observed()
-        registry = Registry(installed_systems_folder(), surroundings=observed.surroundings(SECRETS))
+        registry = installed_systems(surroundings=observed.surroundings(SECRETS))
         source = registry.open_source(_connection(there))
         refused = registry.open_source(_connection(unknown)) if unknown is not None else None
         unreachable = registry.open_source(_connection(nowhere))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import ChangeVerb, Record, Value
 from simulators.kit.serve import serving
 from simulators.snipeit.access import Rights, Token
@@ -16,6 +15,7 @@ from simulators.snipeit.app import SnipeConfig, create_app
 from simulators.snipeit.switches import SnipeSwitches
 from tests.conformance.bench import Bench, Observed, Vendor, Writing
 from tests.conformance.benches.titanhst import nobody
+from tests.support.systems import installed_systems
 
 ENTITIES = ("users", "hardware", "checkouts", "locations")
 ROWS = 25
@@ -58,7 +58,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
     with serving(app) as url, nobody() as nowhere:
         async with Vendor(url) as vendor:
             observed = Observed()
-            registry = Registry(installed_systems_folder(), surroundings=observed.surroundings(SECRETS))
+            registry = installed_systems(surroundings=observed.surroundings(SECRETS))
             source = registry.open_source(_connection(url))
             refused = registry.open_source(_connection(url, token="env:OLD"))
             unreachable = registry.open_source(_connection(nowhere))

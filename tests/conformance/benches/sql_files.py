@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 from sqlalchemy import MetaData, Table, create_engine, delete, insert
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from tests.conformance.bench import Bench, Observed
+from tests.support.systems import installed_systems
 
 ROWS = 25
 PAGE_ROWS = 10
@@ -43,7 +43,7 @@ async def bench_of(
         await asyncio.to_thread(empty)
 
     observed = Observed()
-    registry = Registry(installed_systems_folder(), surroundings=observed.surroundings({}))
+    registry = installed_systems(surroundings=observed.surroundings({}))
     source = registry.open_source(_connection(system, url))
     unreachable = registry.open_source(_connection(system, f"sqlite:///{folder / 'missing.db'}"))
     yield Bench(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import Record
 from simulators.kit.serve import serving
 from simulators.titanhst.app import TitanConfig, create_app
 from tests.conformance.bench import Bench, Observed, Vendor, Writing
+from tests.support.systems import installed_systems
 
 ENTITIES = ("contacts", "roles", "locations")
 ROWS = 25
@@ -39,7 +39,7 @@ async def opened(entity: str, folder: Path) -> AsyncIterator[Bench]:
     with serving(app) as url, nobody() as nowhere:
         async with Vendor(url) as vendor:
             observed = Observed()
-            registry = Registry(installed_systems_folder(), surroundings=observed.surroundings(SECRETS))
+            registry = installed_systems(surroundings=observed.surroundings(SECRETS))
             source = registry.open_source(_connection(url))
             refused = registry.open_source(_connection(url, token="env:OLD"))
             unreachable = registry.open_source(_connection(nowhere))

@@ -25,7 +25,6 @@ from shared.events.commands import ReadSide
 from shared.events.envelope import decode
 from shared.events.facts import SnapshotRead
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Page, Reading, Resumable, Source
 from shared.records.certificate import PageReceipt
@@ -35,6 +34,7 @@ from shared.secrets import Secret
 from tests.integration.handlers.mortal_sources import Mortal, OneSource, Shelf
 from tests.integration.handlers.small_house import IDS, SmallHouse
 from tests.simulators.conftest import READ_TOKEN, Titan, contact, running_titan, seed
+from tests.support.systems import installed_systems
 
 PAGE_ROWS, PAGES = 10, 7
 ROWS = 65
@@ -54,7 +54,7 @@ def titan_source(titan: Titan) -> Resumable:
     surroundings = Surroundings(resolve=lambda _: Secret(READ_TOKEN))
     settings = {"base_url": titan.url, "token": "env:X", "page_limit": PAGE_ROWS, "pages_in_flight": 1}
     connection = Connection(name="alerts", system="titanhst", environment="staging", settings=settings)
-    source = Registry(installed_systems_folder(), surroundings=surroundings).open_source(connection)
+    source = installed_systems(surroundings=surroundings).open_source(connection)
     assert isinstance(source, Resumable)
     return source
 

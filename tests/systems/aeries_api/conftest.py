@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
+from shared.ports.registry import Registry
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Source, Target
 from shared.secrets import Secret
 from tests.simulators.running_aeries_api import CERTIFICATE, READER, REGISTRAR, RunningAeries, running_aeries
+from tests.support.systems import installed_systems
 
 KEEPS_BIRTHDATES = "Birthdates0Birthdates0Birthdates"
 """A certificate of an Aeries of its own: everything but the birthdates of students."""
@@ -61,7 +62,7 @@ class Opener:
             await asyncio.sleep(0)
 
         surroundings = Surroundings(clock=self.clock, sleep=sleep, resolve=lambda reference: Secret(SECRETS[reference]))
-        return Registry(installed_systems_folder(), surroundings=surroundings)
+        return installed_systems(surroundings=surroundings)
 
     def _connection(self, certificate: str, directory: str, settings: dict[str, Any]) -> Connection:
         plain = {

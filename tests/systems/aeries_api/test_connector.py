@@ -9,9 +9,9 @@ import polars as pl
 from services.extractor.normalise import normalise_desired
 from services.extractor.rules import Rules
 from shared.contract.loading import load_connector
-from shared.ports.registry import Registry, installed_systems_folder
 from simulators.aeries_api.world import make_world
 from tests.simulators.running_aeries_api import RunningAeries
+from tests.support.systems import installed_systems
 from tests.systems.aeries_api.conftest import Opener
 
 FOLDER = Path(__file__).parents[3] / "connectors" / "aeries-api-local"
@@ -22,7 +22,7 @@ async def test_every_active_student_and_every_seat_of_theirs_becomes_a_record(
 ) -> None:
     world = make_world(11, students=200, staff=25, schools=4)
     assert aeries.control.put("/state", json=world.document).status_code == 204
-    systems = Registry(installed_systems_folder())
+    systems = installed_systems()
     connector = load_connector(FOLDER, systems.columns(), systems.write_companions())
     source = opener.source(excluded_schools=tuple(world.truth["pseudo_schools"]), page_records=100)
     frames = {

@@ -13,11 +13,11 @@ import pytest_asyncio
 
 from shared.errors import AetherError, NeedsPerson, OutcomeUnknown, RecordRefused, StopRun, TargetMoved
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Receipt, Target
 from shared.secrets import Secret
 from tests.simulators.running_apex import CLIENT_ID, CLIENT_SECRET, RunningApex, classroom, running_apex, seed, seeded
+from tests.support.systems import installed_systems
 
 MADE = "created"
 
@@ -41,9 +41,7 @@ async def hurry(seconds: float) -> None:
 
 def opened(url: str, *, around: Surroundings | None = None, **settings: Any) -> Target:
     surroundings = around or Surroundings(sleep=hurry)
-    registry = Registry(
-        installed_systems_folder(), surroundings=replace(surroundings, resolve=lambda _: Secret(CLIENT_SECRET))
-    )
+    registry = installed_systems(surroundings=replace(surroundings, resolve=lambda _: Secret(CLIENT_SECRET)))
     told = {"base_url": url, "client_id": CLIENT_ID, "client_secret": "env:SECRET", "timeout_seconds": 5} | settings
     return registry.open_target(Connection(name="apex", system="apex", environment="staging", settings=told))
 
@@ -63,7 +61,7 @@ async def closing(url: str, **options: Any) -> AsyncIterator[Target]:
         await target.close()
 
 
-WIRE = Registry(installed_systems_folder()).wire("apex")
+WIRE = installed_systems().wire("apex")
 
 
 def student(number: int, *, org: str = "10", **fields: Any) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
+from shared.ports.registry import Registry
 from shared.ports.system import ExpectedRows, Page, Source, Target
 from shared.ports.wire import ChangeVerb, Record, Wire
 from tests.conformance.bench import Observed
 from tests.simulators.alerts.running_alerts import BEARER, ID, KEY, ORGANIZATION, SECRET
+from tests.support.systems import installed_systems
 
 VENDORS = Path(__file__).with_name("vendors")
 SECRETS = {
@@ -103,8 +104,7 @@ def vendors_folder(
 async def ends(url: str, folder: Path, secrets: Mapping[str, str] | None = None, **changes: Any) -> AsyncIterator[Ends]:
     """The house's ends of a Klaxon at that address, described with those changes."""
     observed = Observed()
-    registry = Registry(
-        installed_systems_folder(),
+    registry = installed_systems(
         vendors_folder=vendors_folder(folder, **changes),
         surroundings=observed.surroundings({**SECRETS, **(secrets or {})}),
     )

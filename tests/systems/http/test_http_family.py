@@ -18,13 +18,14 @@ from shared.ports.discovery import ManifestInvalid, quality_in
 from shared.ports.quality import RULES, Tier
 from shared.ports.registry import Registry, installed_systems_folder
 from tests.simulators.alerts.running_alerts import Klaxon
+from tests.support.systems import installed_systems
 from tests.systems.http.klaxon import VENDORS, ends, read, vendors_folder
 
 ROOT = installed_systems_folder().parent
 
 
 def registry(folder: Path) -> Registry:
-    return Registry(installed_systems_folder(), vendors_folder=folder)
+    return installed_systems(vendors_folder=folder)
 
 
 def changed(folder: Path, file: str, old: str, new: str) -> Registry:

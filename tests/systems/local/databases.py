@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
+from shared.ports.registry import Registry
 from shared.ports.system import Receipt, Source, Target
 from shared.ports.wire import ChangeVerb, Record
 from systems.local.client import LocalClient
@@ -18,6 +18,7 @@ from systems.local.layout import create_missing
 from systems.local.target import LocalTarget
 from systems.local.wire import build_wire
 from tests.conformance.bench import Observed
+from tests.support.systems import installed_systems
 
 NAMES = iter(range(1, 10_000))
 STUDENT: Record = {"student_id": "S1", "last_name": "Ash-Grove", "grade": "09", "birth_date": "2012-03-04"}
@@ -39,7 +40,7 @@ class Database:
         return rows
 
     def registry(self) -> Registry:
-        return Registry(installed_systems_folder(), surroundings=self.observed.surroundings({}))
+        return installed_systems(surroundings=self.observed.surroundings({}))
 
     def connection(self, **settings: Any) -> Connection:
         return Connection(

@@ -14,13 +14,13 @@ import pytest
 
 from shared.errors import AetherError, NeedsPerson, StopRun
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.ports.system import Reading, Source
 from shared.secrets import Secret
 from simulators.oneroster.bundle import Bundle, write_bundle
 from simulators.oneroster.store import Roster
 from tests.simulators.running_oneroster import CLIENT_ID, CLIENT_SECRET, RunningRoster, running_oneroster, seed, user
+from tests.support.systems import installed_systems
 
 ENTITIES = ("orgs", "academic_sessions", "courses", "classes", "users", "enrollments")
 
@@ -45,9 +45,7 @@ async def hurry(seconds: float) -> None:
 async def opened(url: str | None, **settings: Any) -> AsyncIterator[Source]:
     service = {"base_url": url, "client_id": CLIENT_ID, "client_secret": "env:SECRET", "timeout_seconds": 5}
     told = (service if url is not None else {}) | settings
-    registry = Registry(
-        installed_systems_folder(), surroundings=Surroundings(sleep=hurry, resolve=lambda _: Secret(CLIENT_SECRET))
-    )
+    registry = installed_systems(surroundings=Surroundings(sleep=hurry, resolve=lambda _: Secret(CLIENT_SECRET)))
     source = registry.open_source(Connection(name="roster", system="oneroster", environment="staging", settings=told))
     try:
         yield source

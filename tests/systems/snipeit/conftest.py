@@ -10,12 +10,13 @@ import pytest
 import pytest_asyncio
 
 from shared.ports.connections import Connection
-from shared.ports.registry import Registry, installed_systems_folder
+from shared.ports.registry import Registry
 from shared.ports.system import Source, Target
 from shared.ports.wire import ChangeVerb, Record, Value
 from simulators.snipeit.access import Rights
 from tests.conformance.bench import Observed
 from tests.simulators.running_snipeit import SECRETS, Snipe, running_snipeit
+from tests.support.systems import installed_systems
 
 SECONDS_BETWEEN = 1e7
 """More than any test lets pass."""
@@ -86,7 +87,7 @@ async def system(snipe: Snipe) -> AsyncIterator[Opened]:
 
     secrets = {f"env:{rights.name}": secret for rights, secret in SECRETS.items()} | {"env:OTHER": "of-nobody"}
     surroundings = replace(observed.surroundings(secrets), sleep=sleep)
-    system = Opened(snipe, Registry(installed_systems_folder(), surroundings=surroundings), observed, waits, [])
+    system = Opened(snipe, installed_systems(surroundings=surroundings), observed, waits, [])
     yield system
     for each in system.opened:
         await each.close()

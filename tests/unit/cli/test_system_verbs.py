@@ -16,9 +16,9 @@ from shared.events.model import Document
 from shared.events.queries import ConnectionAnswer, ConnectionQuery, FindingView
 from shared.ports.connections import Connection
 from shared.ports.quality import Tier
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.surroundings import Surroundings
 from shared.secrets import Secret
+from tests.support.systems import installed_systems
 from tests.unit.cli.answering import FakeBus, answering
 
 
@@ -73,7 +73,7 @@ def test_every_installed_system_is_listed_with_what_it_may_do(capsys: pytest.Cap
         "gold",
     )
     assert lines["titanhst", "roles"]["write_tier"] is None
-    assert {system for system, _ in lines} == set(Registry(installed_systems_folder()).names())
+    assert {system for system, _ in lines} == set(installed_systems().names())
 
 
 ALL = [
@@ -91,8 +91,7 @@ def test_whatever_is_answered_the_new_system_loads_opens_for_reading_and_is_not_
     made = scaffolded(answers, tmp_path)
     assert made.tier == "bronze"
     assert made.red
-    registry = Registry(
-        installed_systems_folder(),
+    registry = installed_systems(
         vendors_folder=tmp_path,
         surroundings=Surroundings(resolve=lambda reference: Secret("secret")),
     )

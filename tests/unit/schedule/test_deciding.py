@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from shared.clock import to_text
 from shared.contract.model import Schedule
@@ -23,11 +25,14 @@ from shared.schedule.deciding import (
     clause_of,
     counted,
     decide,
+    decide_blind,
+    freshness_limit,
     jitter_of,
     preview,
     run_of,
 )
 from shared.schedule.state import Pause, ScheduleState
+from shared.schedule.times import times_after
 
 NAME = "titanhst-staff"
 YEAR = {"name": "26-27", "first_day": "2026-08-12", "last_day": "2027-06-03"}
@@ -143,42 +148,116 @@ def test_a_jittered_time_waits_for_its_beginning() -> None:
     assert len({jitter_of(jittered, f"c{each}", NIGHT) for each in range(50)}) > 30
 
 
+CHANGE_SPRING, CHANGE_AUTUMN = datetime(2026, 3, 8, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+
+
 @given(
-    start=st.integers(min_value=0, max_value=370 * 24),
-    bells=st.lists(st.integers(min_value=0, max_value=6 * 24 * 60 * 60), min_size=1, max_size=40),
+    start=st.sampled_from([CHANGE_SPRING, CHANGE_AUTUMN, NIGHT]).flatmap(
+        lambda day: st.integers(-48, 24).map(lambda hours: day + timedelta(hours=hours))
+    ),
+    bells=st.lists(st.integers(min_value=0, max_value=60 * 60 * 60), min_size=1, max_size=15),
     cron=st.sampled_from(["30 1 * * *", "30 2 * * *", "0 * * * *", "15 2 * * MON-FRI"]),
     jitter=st.sampled_from([0, 600]),
+    dark=st.tuples(st.integers(0, 48), st.integers(1, 12)),
 )
+@settings(max_examples=60, deadline=None)  # a shared machine is slow at times
 def test_every_time_leads_to_one_run_at_most_whatever_rings(
-    start: int, bells: list[int], cron: str, jitter: int
+    start: datetime, bells: list[int], cron: str, jitter: int, dark: tuple[int, int]
 ) -> None:
-    """Bells ring in any number, doubled and late, by several replicas that see the same document."""
+    """Bells ring in any number and order, for replicas whose clocks differ; two that saw the same ask for the same."""
     of = schedule(cron=cron, jitter_seconds_max=jitter)
-    begun = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=start)
-    present = ScheduleState(connector=NAME, since=to_text(begun), clause=clause_of(of))
+    from_, until = start + timedelta(hours=dark[0]), start + timedelta(hours=sum(dark))
+    house = calendar(blackouts=[{"name": "dark", "from": to_text(from_), "until": to_text(until)}])
+    present = ScheduleState(connector=NAME, since=to_text(start), clause=clause_of(of))
+    known = set(islice(times_after(cron, of.time_zone, start), 80))
     runs: list[str] = []
-    for seconds in sorted([*bells, *bells]):
-        what = decide(of, None, present, connector=NAME, now=begun + timedelta(seconds=seconds))
+    for seconds in bells:
+        now = start + timedelta(seconds=seconds)
+        what, again = (decide(of, house, present, connector=NAME, now=now) for _ in range(2))
+        assert what == again
         if isinstance(what, Due):
-            assert begun < what.nominal <= begun + timedelta(seconds=seconds + 5)
+            assert what.nominal in known
+            assert not any(from_ <= moment < until for moment in (what.nominal, now)), "it runs within a blackout"
             runs.append(run_of(NAME, what.nominal))
+        if isinstance(what, Due | LeftOut):
             present = present.model_copy(update={"settled": to_text(what.nominal)})
     assert len(runs) == len(set(runs))
 
 
+@pytest.mark.parametrize("day", [CHANGE_SPRING, CHANGE_AUTUMN])
+@pytest.mark.parametrize(("cron", "jitter"), [("30 1 * * *", 0), ("30 2 * * *", 600), ("0 * * * *", 600)])
+def test_no_time_is_lost_as_long_as_somebody_looks(day: datetime, cron: str, jitter: int) -> None:
+    of = schedule(cron=cron, jitter_seconds_max=jitter)
+    begun = day + timedelta(hours=6)
+    present = ScheduleState(connector=NAME, since=to_text(begun), clause=clause_of(of))
+    taken = []
+    for minute in range(0, 8 * 60, 3):
+        what = decide(of, None, present, connector=NAME, now=begun + timedelta(minutes=minute))
+        if isinstance(what, Due):
+            taken.append(what)
+            present = present.model_copy(update={"settled": to_text(what.nominal)})
+    end = begun + timedelta(hours=7)
+    expected = [each for each in islice(times_after(cron, of.time_zone, begun), 80) if each < end]
+    assert [one.nominal for one in taken if one.nominal < end] == expected
+    assert {one.missed for one in taken} == {0}
+
+
 @pytest.mark.parametrize("day", ["2026-03-08", "2026-11-01"])
-@pytest.mark.parametrize("cron", ["30 1 * * *", "30 2 * * *", "0 3 * * *"])
+@pytest.mark.parametrize("cron", ["30 1 * * *", "30 2 * * *", "0 3 * * *", "0 2 * * *"])
 def test_the_days_on_which_clocks_change_have_one_run_like_every_other(day: str, cron: str) -> None:
     of = schedule(cron=cron)
     begun = datetime.fromisoformat(f"{day}T00:00+00:00") + timedelta(hours=7)
     present = ScheduleState(connector=NAME, since=to_text(begun), clause=clause_of(of))
     runs = set()
-    for minute in range(0, 24 * 60, 1):  # a bell every minute of the day, as if every alarm clock were wrong
+    for minute in range(0, 24 * 60, 2):  # a bell every other minute of the day, as if every alarm clock were wrong
         what = decide(of, None, present, connector=NAME, now=begun + timedelta(minutes=minute))
         if isinstance(what, Due):
             runs.add(run_of(NAME, what.nominal))
             present = present.model_copy(update={"settled": to_text(what.nominal)})
     assert len(runs) == 1
+
+
+def test_a_window_between_a_time_and_its_beginning_is_judged_the_same_whenever_one_looks() -> None:
+    jittered = schedule(jitter_seconds_max=3600)
+    begins = NIGHT + jitter_of(jittered, NAME, NIGHT)
+    passing = {"name": "x", "from": to_text(NIGHT + timedelta(seconds=10)), "until": to_text(begins)}
+    over = calendar(blackouts=[passing])
+    for seconds in (0, 20, 60):
+        assert decided(NIGHT + timedelta(seconds=seconds), of=jittered, by=over) == Later(NIGHT, begins)
+    assert decided(begins, of=jittered, by=over) == Due(NIGHT), "it is over when the run would begin"
+    covering = calendar(blackouts=[{**passing, "until": to_text(begins + timedelta(seconds=1))}])
+    for seconds in (0, 20, 60):
+        assert code_of(decided(NIGHT + timedelta(seconds=seconds), of=jittered, by=covering)) == "SCH_BLACKOUT"
+
+
+def test_what_stays_open_while_the_calendar_cannot_be_used_is_left_out() -> None:
+    def blind(now: datetime, on: ScheduleState) -> object:
+        return decide_blind(schedule(), "calendar.yaml:1:1: no", on, connector=NAME, now=now)
+
+    assert blind(NIGHT, state()) == Nothing(), "a file that is just being written is whole in a moment"
+    assert blind(NIGHT + timedelta(minutes=3), state()) == LeftOut(NIGHT, "SCH_CONFIG", "calendar.yaml:1:1: no")
+    assert blind(NIGHT + timedelta(minutes=3), state(settled=NIGHT)) == Nothing()
+    assert code_of(blind(NIGHT + timedelta(minutes=3), state(paused=PAUSED))) == "SCH_PAUSED"
+
+
+def test_a_success_may_be_twice_as_old_as_the_largest_gap_between_times_that_are_taken() -> None:
+    def limit(of: Schedule, by: HouseCalendar | None = None, now: datetime = NIGHT) -> timedelta:
+        return freshness_limit(of, by, state(paused=PAUSED), connector=NAME, now=now)
+
+    assert limit(schedule()) == timedelta(days=2)
+    assert limit(schedule(cron="30 2 * * MON-FRI")) == timedelta(days=6), "over the weekend"
+    assert limit(schedule(cron="*/10 * * * *")) == timedelta(hours=1), "and never less than an hour"
+    winter = calendar(no_school=[{"name": "winter", "from": "2026-12-21", "to": "2027-01-08"}])
+    within = datetime(2026, 12, 31, 12, tzinfo=UTC)
+    # From Friday the 18th to Monday the 11th nobody misses a run, and so nothing is stale.
+    assert limit(schedule(calendar="school_days"), winter, within) == timedelta(days=48)
+    assert limit(schedule(), winter, within) == timedelta(days=2)
+
+
+def test_a_run_never_begins_after_the_next_time() -> None:
+    with pytest.raises(ValidationError, match="600, and two times are 600 seconds apart"):
+        schedule(cron="*/10 * * * *", jitter_seconds_max=600)
+    assert schedule(cron="*/10 * * * *", jitter_seconds_max=599).jitter_seconds_max == 599
 
 
 def test_two_bad_runs_in_a_row_pause_the_schedule() -> None:

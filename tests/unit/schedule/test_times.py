@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schedule.times import checked_cron, checked_zone, largest_gap, latest_time, times_after, with_seconds
+from shared.schedule.times import checked_cron, checked_zone, in_words, latest_time, times_after, with_seconds
 
 PACIFIC, BERLIN = "America/Los_Angeles", "Europe/Berlin"
 
@@ -93,6 +94,49 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
             checked_zone(wrong)
 
 
-def test_the_largest_gap_is_that_of_the_weekend() -> None:
-    assert largest_gap("30 2 * * MON-FRI", "UTC", utc("2026-11-22T00:00")) == timedelta(days=3)
-    assert largest_gap("0 * * * *", "UTC", utc("2026-11-22T00:00")) == timedelta(hours=1)
+def test_an_expression_can_be_read_by_people() -> None:
+    assert in_words("30 2 * * MON-FRI") == "At 02:30 on Monday through Friday"
+
+
+CHANGES = [
+    (PACIFIC, "2026-03-08"), (PACIFIC, "2026-11-01"), (BERLIN, "2026-03-29"), (BERLIN, "2026-10-25"),
+    ("Australia/Lord_Howe", "2026-04-05"),
+]  # fmt: skip
+"""Days on which clocks change; in the last zone by half an hour."""
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+@pytest.mark.parametrize("cron", ["30 1 * * *", "30 2 * * *", "0 * * * *", "15 1,2,3 * * SUN", "*/30 1-3 * * *"])
+def test_the_times_around_a_change_of_clocks_are_the_same_from_wherever_one_looks(
+    zone: str, day: str, cron: str
+) -> None:
+    """From every ninth minute of a day, before, within and after the hour that is left out or doubled."""
+    begun = utc(f"{day}T00:00") - timedelta(hours=8)
+    end = begun + timedelta(hours=36)
+    told_once = [each for each in islice(times_after(cron, zone, begun - timedelta(days=9)), 1_000) if each <= end]
+    assert told_once == sorted(set(told_once))
+    for minute in range(0, 24 * 60, 9):
+        moment = begun + timedelta(minutes=minute, seconds=30)
+        before = [each for each in told_once if each <= moment]
+        after = [each for each in told_once if each > moment]
+        assert latest_time(cron, zone, moment) == before[-1], moment
+        if after:
+            assert next(times_after(cron, zone, moment)) == after[0], moment
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        (PACIFIC, "2026-03-08", 23),
+        (PACIFIC, "2026-11-01", 25),
+        (BERLIN, "2026-03-29", 23),
+        (BERLIN, "2026-10-25", 25),
+    ],
+)
+def test_an_hourly_schedule_has_as_many_times_as_the_day_has_hours(zone: str, day: str, hours: int) -> None:
+    midnight = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone))
+    next_midnight = midnight + timedelta(days=1)  # by the clock on the wall
+    just_before = midnight.astimezone(UTC) - timedelta(seconds=1)
+    found = [each for each in islice(times_after("0 * * * *", zone, just_before), 30) if each < next_midnight]
+    assert len(found) == hours
+    assert {later - earlier for earlier, later in pairwise(found)} == {timedelta(hours=1)}

@@ -8,11 +8,11 @@ import pytest
 
 from shared.errors import StopRun
 from shared.http.shape import WrongShape
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import ChangeVerb
 from systems.aeries_api.entities import ENTITIES, ROSTERS, SCHOOLS, SECTIONS, STAFF, columns_of
 from systems.aeries_api.wire import build_wire, filtered_in, named_in, record_of, rows_of, staff_id_in, written_id_in
 from systems.aeries_api.year import fault_of, info_of
+from tests.support.systems import installed_systems
 
 WIRE = build_wire()
 SECTION: dict[str, Any] = {
@@ -109,7 +109,7 @@ def test_of_a_message_only_names_of_properties_are_told() -> None:
 
 
 def test_the_manifest_names_the_date_of_leaving_as_what_every_change_sends_along() -> None:
-    registry = Registry(installed_systems_folder())
+    registry = installed_systems()
     assert registry.write_companions()["aeries_api", "staff"] == ("leave_date",)
     assert registry.write_companions_of("aeries_api", "students") == ()
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 
 from shared.errors import StopRun
-from shared.ports.registry import Registry, installed_systems_folder
 from shared.ports.wire import Value, Wire, WireWrite
 from systems.files.description import FilesInterface
 from systems.files.wire import FilesWire, RowChange, change_of
+from tests.support.systems import installed_systems
 
 FIELDS: dict[str, Any] = {
     "person_site": {"parts": ["person_id", "site"]},
@@ -108,7 +108,7 @@ def test_a_write_that_this_wire_never_made_is_refused(write: WireWrite) -> None:
 
 @pytest.mark.parametrize("system", ["catapult", "parentsquare"])
 def test_the_wires_of_the_vendors_are_made_without_a_connection(system: str) -> None:
-    wire: Wire = Registry(installed_systems_folder()).wire(system)
+    wire: Wire = installed_systems().wire(system)
     assert wire.write_for("staff", verb="delete", target_id="E1/010", values={}) == WireWrite(
         "REMOVE", "/staff/E1%2F010", None
     )
