@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trial test faults soak containers drill screenshots check lint types walls bench bench-road documents sbom clean FORCE
+.PHONY: help setup demo trial test faults soak containers drill screenshots dashboards-check dashboard-pictures check lint types walls bench bench-road documents sbom clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -66,6 +66,12 @@ drill: setup ## Back a house up, destroy it, restore it into an empty place and 
 screenshots: setup ## Make the pictures of the console's pages anew; needs Debian's chromium
 	$(RUN) -m tests.console.screenshots docs/screenshots
 
+dashboards-check: setup ## Check the dashboards against Grafana's own schema; needs Node and npm
+	cd deploy/grafana/check && npm ci --no-audit --no-fund --ignore-scripts && node check.mjs ../dashboards/*.json
+
+dashboard-pictures: setup ## Play a house and draw what its dashboards show; needs Debian's prometheus
+	$(RUN) -m tests.operating.pictures docs/dashboards
+
 check: lint types walls ## Check form, style, types and import walls
 
 lint: setup ## Check form and style
@@ -97,6 +103,8 @@ documents: setup ## Write the generated documents anew
 	$(RUN) -m deploy.parts licences > $(TOOLS)/document && mv $(TOOLS)/document docs/licences.md
 	$(RUN) -m deploy.kubernetes.write
 	$(RUN) -m deploy.documents.figures > $(TOOLS)/document && mv $(TOOLS)/document docs/figures.md
+	$(RUN) -m deploy.grafana.write
+	$(RUN) -m deploy.prometheus.write
 	$(RUN) -m deploy.documents.systems README.md
 
 sbom: setup ## Write a bill of materials (CycloneDX) for each program into dist/sbom

@@ -23,7 +23,7 @@ HALVES: Final = {
     ),
     "buses, houses and faults": ("integration", "e2e", "faults", "operating"),
 }  # fmt: skip
-WITHOUT_TESTS: Final = ("soak", "support")
+WITHOUT_TESTS: Final = ("containers", "drill", "soak", "support")
 NOTHING_COLLECTED: Final = 5
 """pytest's exit code for a selection that leaves nothing; the other half may have all of it."""
 LINE_SECONDS: Final = 60.0

@@ -273,7 +273,7 @@ class Schedule(Document):
         if gap is not None and timedelta(seconds=self.jitter_seconds_max) >= gap:
             raise ValueError(
                 f"`jitter_seconds_max` is {self.jitter_seconds_max}, and two times are {gap.total_seconds():.0f} "
-                "seconds apart: a run would begin after the next time; choose less"
+                "seconds apart: a run would begin after the next time"
             )
         return self
 

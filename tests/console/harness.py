@@ -6,14 +6,17 @@ place of the bus; what a real bus does with them is shown by the walks in a real
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+from jinja2.bccache import Bucket, BytecodeCache
 from prometheus_client import CollectorRegistry
 
 from services.console.definitions import Definitions
@@ -36,6 +39,37 @@ from shared.ids import RandomIds
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "http://console.test"
 CSRF = "token-of-the-session"
+
+
+class CompiledOnce(BytecodeCache):
+    """Each template is compiled once in a process; that takes far longer than showing a page."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take what was compiled from the same text."""
+        if (kept := self._kept.get(bucket.key + bucket.checksum)) is not None:
+            bucket.bytecode_from_string(kept)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        self._kept[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
+
+
+COMPILED = CompiledOnce()
+
+
+@cache
+def _definitions(connectors: Path, systems: Path, connections: Path) -> Definitions:
+    return Definitions(connectors=connectors, systems=systems, connections=connections)
+
+
+def definitions_of(settings: ConsoleSettings) -> Definitions:
+    """What the files say, for every console over the same files; a file that changes is read again all the same."""
+    found = _definitions(settings.connectors, settings.systems, settings.connections)
+    found._turn = asyncio.Lock()  # each test has a loop of its own, and no two of them ask at once
+    return found
 
 
 class StubAccounts:
@@ -167,7 +201,7 @@ def console_under_test(data: Path, *, audit_database: Path | None = None, **sett
         accounts=StubAccounts(),  # type: ignore[arg-type]  # says who is signed in, and no more
         acting=acting,  # type: ignore[arg-type]  # a recorder in its place
         records=records,
-        definitions=Definitions(connectors=chosen.connectors, systems=chosen.systems, connections=chosen.connections),
+        definitions=definitions_of(chosen),
         telling=Telling(publish),
         live=LiveHub(records.lookups.size),
         templates=Templates(time_zone=chosen.time_zone, clock=clock, trace_url=chosen.trace_url),
@@ -177,6 +211,7 @@ def console_under_test(data: Path, *, audit_database: Path | None = None, **sett
         registry=CollectorRegistry(),
         environment="staging",
     )
+    console.templates.environment.bytecode_cache = COMPILED
     return ConsoleUnderTest(console, acting, told, site(console))
 
 

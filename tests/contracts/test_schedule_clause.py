@@ -39,18 +39,18 @@ def test_a_schedule_is_part_of_the_release(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clause", "says"),
+    ("clause", "says"),  # the clause begins in line 26
     [
-        ("schedule:\n  cron: 0 2 * *\n  time_zone: UTC\n", r":26:9: .*no cron expression of five fields"),
-        ("schedule:\n  cron: 0 2 30 2 *\n  time_zone: UTC\n", r":26:9: .*no time that ever comes"),
-        ("schedule:\n  cron: '*/2 * * * *'\n  time_zone: UTC\n", r":26:9: .*every 2 minutes; at most every 5"),
-        ("schedule:\n  cron: 0 2 * * *\n  time_zone: Pacific\n", r":27:14: .*'Pacific' is no time zone"),
-        ("schedule:\n  cron: 0 2 * * *\n", r":25:1: .*time_zone"),
+        ("schedule:\n  cron: 0 2 * *\n  time_zone: UTC\n", r":27:9: .*no cron expression of five fields"),
+        ("schedule:\n  cron: 0 2 30 2 *\n  time_zone: UTC\n", r":27:9: .*Bad day-of-month"),
+        ("schedule:\n  cron: '*/2 * * * *'\n  time_zone: UTC\n", r":27:9: .*every 2 minutes; at most every 5"),
+        ("schedule:\n  cron: 0 2 * * *\n  time_zone: Pacific\n", r":28:14: .*'Pacific' is no time zone"),
+        ("schedule:\n  cron: 0 2 * * *\n", r":26:1: .*time_zone"),
         (
             "schedule:\n  cron: '*/5 * * * *'\n  time_zone: UTC\n  jitter_seconds_max: 300\n",
-            r":2[56]:\d+: .*300 seconds apart: a run would begin after the next time",
+            r":27:3: .*300 seconds apart: a run would begin after the next time",
         ),
-        ("schedule:\n  cron: 0 2 * * *\n  time_zone: UTC\n  mode: live\n", r":28:9: .*dry-run"),
+        ("schedule:\n  cron: 0 2 * * *\n  time_zone: UTC\n  mode: live\n", r":29:9: .*dry-run"),
     ],
 )
 def test_a_faulty_clause_is_refused_with_its_place(folder: Path, clause: str, says: str) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from deploy.grafana.building.queries import RefusedQuery, check_query, family_of
 from deploy.grafana.building.rendering import document, render
 from deploy.grafana.write import FOLDER, documents, main
 from shared.telemetry.figures import FIGURES
+from tests.operating.pictures import drawn, listed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHECK: Final = ROOT / "deploy/grafana/check"
@@ -187,3 +189,22 @@ def test_grafanas_own_schema_refuses_a_dashboard_that_is_wrong(checker: Path, tm
     assert done.returncode == 1
     for word in ("shiny", "Type 'number' is not assignable to type 'string'", "rowHight", "scribble"):
         assert word in done.stderr, done.stderr
+
+
+def test_the_page_of_pictures_says_what_the_dashboards_say_and_shows_each() -> None:
+    folder = ROOT / "docs/dashboards"
+    assert (folder / "README.md").read_text(encoding="utf-8") == listed(), "run `make dashboard-pictures`"
+    for dashboard in DASHBOARDS:
+        picture = (folder / f"{dashboard.uid}.svg").read_text(encoding="utf-8")
+        for panel in dashboard.panels():
+            assert escape(panel.title) in picture, f"{dashboard.title}: {panel.title} is not drawn"
+
+
+def test_a_picture_draws_what_was_measured_and_says_where_there_is_nothing() -> None:
+    panel = stat()
+    empty = stat(title="Alarms", why_empty="Nothing was forged.")
+    dashboard = Dashboard(uid="aether-x", title="X", sentence="X.", rows=(Row("r", (panel, empty)),))
+    picture = drawn(dashboard, {"Lag": [[{"metric": {}, "value": [0, "4711"]}]], "Alarms": [[]]})
+    assert ">4711<" in picture
+    assert ">no data<" in picture
+    assert "Nothing was forged." in picture

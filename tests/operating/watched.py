@@ -18,6 +18,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from cli.stack import ROOT, Stack
 from shared.contract.loading import load_connector
@@ -27,11 +32,13 @@ from tests.operating.prometheus import Prometheus, prometheus
 
 SCHEDULED: Final = "titanhst-staff-hourly"
 STAFF: Final = 400
+RARELY: Final = "0 3 1 1 *"
+"""So that the connector has a time to be fresh by, and never runs while it is played."""
 LEAD_SECONDS: Final = 20
 """For the house to start before its schedule rings for the first time."""
 FIRED_SECONDS_MAX: Final = 110.0
 SERVICES: Final = ("extractor", "differ", "applier", "auditor", "console", "monitor")
-PAGES: Final = ("/sign-in", "/no-such-page", "/static/aether.css")
+PAGES: Final = ("/sign-in", "/sign-in", "/no-such-page")
 
 
 @dataclass(frozen=True)
@@ -100,26 +107,28 @@ def _next_minute() -> int:
 
 
 def _connectors(folder: Path, *, minute: int) -> Path:
-    """All connectors of the project, and one that runs by itself, as a dry-run."""
+    """All connectors of the project; the one that is played has a schedule, and a second one runs by itself, dry."""
     shutil.copytree(ROOT / "connectors", folder)
     made = folder / SCHEDULED
-    shutil.copytree(folder / CONNECTOR, made, ignore=shutil.ignore_patterns("releases"))
+    shutil.copytree(folder / CONNECTOR, made)
     definition = made / "connector.yaml"
     text = definition.read_text(encoding="utf-8").replace(f"name: {CONNECTOR}\n", f"name: {SCHEDULED}\n", 1)
-    schedule = f'\nschedule: {{cron: "{minute} * * * *", time_zone: America/Los_Angeles, mode: dry-run}}\n'
-    definition.write_text(text + schedule, encoding="utf-8")
-    publish(made, load_connector(made), by="stella", at=datetime(2026, 11, 1, 8, tzinfo=UTC))
+    definition.write_text(text, encoding="utf-8")
+    for name, cron, mode in ((CONNECTOR, RARELY, "apply"), (SCHEDULED, f"{minute} * * * *", "dry-run")):
+        _scheduled(folder / name, cron=cron, mode=mode)
     return folder
+
+
+def _scheduled(connector: Path, *, cron: str, mode: str) -> None:
+    """Give a copied connector a schedule, and release it as what it is now."""
+    shutil.rmtree(connector / "releases", ignore_errors=True)
+    with (connector / "connector.yaml").open("a", encoding="utf-8") as definition:
+        definition.write(f'\nschedule: {{cron: "{cron}", time_zone: America/Los_Angeles, mode: {mode}}}\n')
+    publish(connector, load_connector(connector), by="stella", at=datetime(2026, 11, 1, 8, tzinfo=UTC))
 
 
 def _certificate(path: Path) -> Path:
     """A certificate of ninety days, for the figure that says when one ends."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509.oid import NameOID
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bus.test")])
     now = datetime.now(UTC)

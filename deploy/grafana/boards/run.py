@@ -139,6 +139,7 @@ RUN: Final = Dashboard(
                     title="Waiting for the rate budget",
                     sentence="Mean time that a request waited for its turn within the rate of its connection.",
                     unit=Unit.SECONDS,
+                    why_empty="No connection in use has a rate.",
                     queries=(
                         Query(
                             expr="sum by (connection) (rate(aether_rate_limit_wait_seconds_sum[$__rate_interval]))"

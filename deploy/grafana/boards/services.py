@@ -222,6 +222,7 @@ SERVICES: Final = Dashboard(
                     title="Waiting for a turn",
                     sentence="95th percentile of the time that requests waited within the rate of their connection.",
                     unit=Unit.SECONDS,
+                    why_empty="No connection in use has a rate.",
                     queries=(
                         Query(
                             expr="histogram_quantile(0.95, sum by (connection, le)"

@@ -1,8 +1,4 @@
-"""Alerts on runs: late, missing, waiting for a person, stuck, failing; quarantine and unknown effects.
-
-People are told of single runs by the monitor's notices. These alerts are about what goes on for too long, and about
-whether anybody would be told at all.
-"""
+"""Alerts on runs that are late, missing, waiting, stuck or failing, on quarantine and unknown effects."""
 
 from __future__ import annotations
 
@@ -19,7 +15,6 @@ _ASKED: Final = "aether_connector_last_run_timestamp_seconds"
 _SINCE: Final = "aether_runs_open_since_timestamp_seconds"
 _MINE: Final = '{connector="staff"}'
 _WORKING: Final = "queued|extracting|normalising|diffing|guarding|approved|applying|throttled|verifying"
-
 _AGE: Final = f"time() - max by (connector) ({_SUCCESS})"
 _LATEST_DUE: Final = f"max by (connector) ({_DUE})"
 _LATEST_RUN: Final = f"max by (connector) ({_ASKED})"
