@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trial test faults soak containers drill screenshots dashboards-check dashboard-pictures check lint types walls bench bench-road documents sbom clean FORCE
+.PHONY: help setup demo trial test faults soak containers drill screenshots dashboards-check dashboard-pictures operating whole check lint types walls bench bench-road documents sbom clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -68,6 +68,12 @@ screenshots: setup ## Make the pictures of the console's pages anew; needs Debia
 
 dashboards-check: setup ## Check the dashboards against Grafana's own schema; needs Node and npm
 	cd deploy/grafana/check && npm ci --no-audit --no-fund --ignore-scripts && node check.mjs ../dashboards/*.json
+
+operating: setup ## Ask every query of the dashboards of a real Prometheus over a real house; needs Debian's prometheus
+	AETHER_OPERATING=whole $(RUN) -m pytest tests/operating $(PYTEST_ARGUMENTS)
+
+whole: setup ## Run what the suite leaves out as one more of its kind
+	AETHER_FAULTS=whole $(RUN) -m pytest tests -m whole --durations=15 $(PYTEST_ARGUMENTS)
 
 dashboard-pictures: setup ## Play a house and draw what its dashboards show; needs Debian's prometheus
 	$(RUN) -m tests.operating.pictures docs/dashboards

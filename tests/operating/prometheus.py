@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,8 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-
-from cli.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RULES: Final = ROOT / "deploy/prometheus/rules"
@@ -33,6 +33,21 @@ def why_not(*programs: str) -> str | None:
     if not missing:
         return None
     return f"{', '.join(missing)} is not on this machine (Debian: apt install prometheus prometheus-alertmanager)"
+
+
+def any_free_port() -> int:
+    """A port of the system's choice: never the console's usual one, which another test may be about to take."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+    return found
+
+
+def why_not_whole(*programs: str) -> str | None:
+    """Why a test that plays a whole house, or fetches packages, is skipped, or None."""
+    if os.environ.get("AETHER_OPERATING") != "whole":
+        return "takes a minute: set AETHER_OPERATING=whole, or `make operating`"
+    return why_not(*programs)
 
 
 class Prometheus:
@@ -71,7 +86,7 @@ class Prometheus:
 @asynccontextmanager
 async def prometheus(folder: Path, targets: Mapping[str, str]) -> AsyncIterator[Prometheus]:
     """Prometheus on a folder of its own, scraping `targets`: the service and HOST:PORT of each."""
-    port = free_port()
+    port = any_free_port()
     process = _started(folder, targets, port=port)
     try:
         address = f"http://127.0.0.1:{port}"

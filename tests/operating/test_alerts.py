@@ -16,11 +16,10 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from cli.ports import free_port
 from deploy.prometheus.alerting import GROUPS
 from deploy.prometheus.alerting.model import RUNBOOKS, Case
 from deploy.prometheus.write import HERE, documents, main
-from tests.operating.prometheus import why_not
+from tests.operating.prometheus import any_free_port, why_not
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ALERTS: Final = sorted({alert.name for group in GROUPS for alert in group.alerts})
@@ -143,7 +142,7 @@ SEEN: Final = (
 
 @needs("prometheus-alertmanager")
 async def test_a_house_that_is_down_silences_what_follows_from_it_and_nothing_else(tmp_path: Path) -> None:
-    port = free_port()
+    port = any_free_port()
     process = subprocess.Popen(  # noqa: ASYNC220  started once, and nothing else goes on meanwhile
         [
             *("prometheus-alertmanager", f"--config.file={ALERTMANAGER}", f"--storage.path={tmp_path / 'data'}"),

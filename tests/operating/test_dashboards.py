@@ -19,6 +19,7 @@ from deploy.grafana.building.rendering import document, render
 from deploy.grafana.write import FOLDER, documents, main
 from shared.telemetry.figures import FIGURES
 from tests.operating.pictures import drawn, listed
+from tests.operating.prometheus import why_not_whole
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHECK: Final = ROOT / "deploy/grafana/check"
@@ -143,6 +144,8 @@ def test_every_figure_of_runs_and_bus_stands_on_a_dashboard_or_in_an_alert() -> 
 @pytest.fixture(scope="module")
 def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The check with its packages, which npm fetches; skips where there is no Node or no registry."""
+    if (reason := why_not_whole()) is not None:
+        pytest.skip(reason)
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on this machine (Debian: apt install nodejs npm)")

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import cli.stack
-from cli.embedded_setup import Layout, write_demo_connections
+from cli.embedded_setup import Layout, reference, write_demo_connections
 from cli.stack import Stack
 from cli.watching import follow
 from deploy.grafana.building.queries import family_of, figures_of
@@ -35,14 +35,14 @@ from shared.ids import RandomIds
 from shared.secrets import resolve
 from tests.console.played import CONNECTOR
 from tests.operating.asking import has_data, queries, series_of
-from tests.operating.prometheus import Prometheus, prometheus, why_not
+from tests.operating.prometheus import Prometheus, prometheus, why_not_whole
 from tests.operating.under_fault import ONLY_UNDER_FAULT
 from tests.operating.watched import Watched
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(why_not("prometheus") is not None, reason=str(why_not("prometheus"))),
+    pytest.mark.skipif(why_not_whole("prometheus") is not None, reason=str(why_not_whole("prometheus"))),
 ]
 
 SERVICES: Final = ("extractor", "differ", "applier", "auditor", "monitor")
@@ -61,11 +61,19 @@ def _token_that_ends(*, days: int) -> str:
     return f"{head}.{claims}.c2lnbmF0dXJl"
 
 
+def _our_write_token(layout: Layout) -> Path:
+    """The house's own copy of the token; the vendor keeps the right one."""
+    return layout.write_token.with_name("our-write-token")
+
+
 def _connections_with_a_rate(layout: Layout, *, vendor_url: str) -> None:
+    write_private(_our_write_token(layout), layout.write_token.read_text(encoding="utf-8"))
     write_demo_connections(layout, vendor_url=vendor_url)
     head, _, text = layout.connections.read_text(encoding="utf-8").partition("\n")
     document = json.loads(text)
-    document["connections"]["titanhst"]["rate_per_second"] = RATE_PER_SECOND
+    vendor = document["connections"]["titanhst"]
+    vendor["rate_per_second"] = RATE_PER_SECOND
+    vendor["settings"]["write_token"] = reference(_our_write_token(layout))
     write_private(layout.connections, f"{head}\n{json.dumps(document)}\n")
 
 
@@ -114,7 +122,7 @@ async def _publish_nonsense(stack: Stack) -> None:
         await leave(client)
 
 
-async def _do_everything_wrong(stack: Stack) -> None:
+async def _do_everything_wrong(stack: Stack, asked: Prometheus) -> None:
     await _publish_nonsense(stack)
     async with stack.client("operator") as operator:
         view = await _asked(operator)
@@ -122,12 +130,23 @@ async def _do_everything_wrong(stack: Stack) -> None:
     async with stack.client("approver") as approver:
         with pytest.raises(CommandFailed):
             await approver.approve(_decision(stack, view, "approver", key=wrong))
-    write_private(stack.layout.write_token, "no longer right")
+    # A rate is only seen of what rises after it was seen once.
+    await _until_known(asked, "aether_rate_limit_wait_seconds_count")
+    async with stack.client("operator") as operator:
+        view = await _asked(operator)
+    write_private(_our_write_token(stack.layout), "no-longer-right")
     for profile in ("approver", "approver2"):
         async with stack.client(profile) as person:
             reply = await person.approve(_decision(stack, view, profile))
         if reply.status == "approved":
             break
+
+
+async def _until_known(asked: Prometheus, name: str) -> None:
+    deadline = time.monotonic() + SEEN_SECONDS_MAX
+    while not await asked.instant(name):
+        assert time.monotonic() < deadline, f"{name} is given by nobody"
+        await asyncio.sleep(0.5)
 
 
 async def _without_data(watched: Watched) -> dict[str, str]:
@@ -174,7 +193,7 @@ async def test_every_query_over_what_only_a_fault_brings_has_data_under_that_fau
         began = time.time()
         async with prometheus(tmp_path / "prometheus", targets) as asked:
             watched = Watched(stack=stack, prometheus=asked, began=began)
-            await _do_everything_wrong(stack)
+            await _do_everything_wrong(stack, asked)
             assert await _seen(watched) == {}
             for figure in ONLY_UNDER_FAULT:
                 name = f"{figure}_count" if figure.endswith("_seconds") and "wait" in figure else figure

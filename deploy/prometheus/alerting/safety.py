@@ -329,7 +329,7 @@ SAFETY: Final = Group(
             name="NoticesFail",
             severity="warning",
             expr='sum by (channel) (increase(aether_notices_total{outcome="failed"}[15m])) > 0 unless on (channel)'
-            ' (sum by (channel) (increase(aether_notices_total{outcome="sent"}[15m])) > 0)',
+            ' (sum by (channel) (increase(aether_notices_total{outcome=~"sent|summarised"}[15m])) > 0)',
             holds="15m",
             summary="The channel {{ $labels.channel }} takes no notice.",
             description="{{ $value | humanize }} tries over {{ $labels.channel }} failed within 15 minutes, and 0"
@@ -347,6 +347,14 @@ SAFETY: Final = Group(
                             description="15 tries over mail failed within 15 minutes, and 0 notices were taken.",
                         ),
                     ),
+                ),
+                Case(
+                    what="only summaries were taken",
+                    series={
+                        _FAILED: "0+1x60",
+                        _SENT.replace('"sent"', '"summarised"'): "0+1x60",
+                    },
+                    at="50m",
                 ),
                 Case(what="a second try is taken", series={_FAILED: "0+1x60", _SENT: "0+1x60"}, at="50m"),
             ),
