@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from itertools import dropwhile, islice, pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,6 +24,8 @@ GAPS_LOOKED_AT: Final = 400
 """Times whose gaps are looked at: more than a day of the densest schedule, over a change of clocks as well."""
 LOOK_BACK_DAYS: Final = (1, 10, 100, 1_500, 16_000)
 """How far before a moment its latest time is looked for: further only while nothing is found, so never over many."""
+EXPRESSIONS_KEPT_MAX: Final = 1_000
+"""Expressions whose gap is remembered: a definition is checked more often than it changes."""
 _FIELD = re.compile(r"(?:[0-9*,/-]|MON|TUE|WED|THU|FRI|SAT|SUN|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)+")
 _A_SUNDAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
 """From where gaps are measured: a week before clocks change in America, a month before Europe."""
@@ -56,6 +59,7 @@ def checked_cron(text: str, *, shortest_gap: timedelta = SHORTEST_GAP) -> str:
     return expression
 
 
+@lru_cache(maxsize=EXPRESSIONS_KEPT_MAX)
 def gap_of(cron: str) -> timedelta | None:
     """The shortest gap between two of its times; the longest there is when it comes once, None when it never comes."""
     found = list(islice(CronSim(cron, _A_SUNDAY), GAPS_LOOKED_AT))
