@@ -7,7 +7,7 @@ so it does not matter how often a bell rings, nor who hears it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -17,11 +17,11 @@ from shared.errors import NeedsPerson
 from shared.events.documents import FailureNote
 from shared.events.schedules import NameSchedule, ScheduleFired, SchedulePaused, ScheduleResumed, ScheduleSkipped
 from shared.events.stored import Stored
-from shared.run.active import ConnectorActive, active_in
+from shared.run.active import ConnectorActive, active_in, active_subject
 from shared.run.moves import Decision, Message, hash_of, run_state_in
 from shared.run.state import state_subject
 from shared.run.states import RunStatus
-from shared.schedule.deciding import Due, LeftOut, counted
+from shared.schedule.deciding import Due, LeftOut
 from shared.schedule.state import Pause, ScheduleState, schedule_state_in, schedule_subject
 
 REASON_CHARACTERS_MAX = 500
@@ -53,15 +53,14 @@ def last_status(read: Mapping[str, Stored | None], state: ScheduleState) -> RunS
 
 
 def taken(
-    read: Mapping[str, Stored | None], state: ScheduleState, due: Due, make: Callable[[], Admission]
+    read: Mapping[str, Stored | None], state: ScheduleState, due: Due, admission: Admission
 ) -> tuple[ScheduleState, tuple[Message, ...]]:
     """The schedule after a time that is due, with the messages that begin its run or say why there is none."""
-    admission = make()
     nominal = to_text(due.nominal)
     if read[state_subject(admission.run)] is not None:
         # Begun by somebody else between two looks; it is settled, and nothing is told twice.
         return _settled(state, nominal, run=admission.run), ()
-    active = active_in(read[f"connector.{state.connector}.active"])
+    active = active_in(read[active_subject(state.connector)])
     earlier = [] if active is None else [one for one in (active.run, active.waiting) if one is not None]
     states = [run_state_in(one, read[state_subject(one)]) for one in earlier]
     try:
@@ -96,11 +95,6 @@ def told(before: ScheduleState | None, after: ScheduleState, messages: tuple[Mes
         paused = SchedulePaused(connector=after.connector, pause=after.paused)
         extra = (_fact("paused", paused, after.connector, after.paused.at),)
     return Decision((document(after.model_copy(update={"number": after.number + 1})), *messages, *extra))
-
-
-def after_look(state: ScheduleState, status: RunStatus | None, *, at: str) -> ScheduleState:
-    """The schedule after its last run was looked at."""
-    return counted(state, status, at=at)
 
 
 def document(state: ScheduleState) -> Message:

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from services.extractor.admission import Admission
 from services.extractor.handlers import Context, is_promoted
 from services.extractor.schedule_figures import ScheduleFigures
-from services.extractor.schedule_moves import Looked, after_look, last_status, left_out, still, taken, told
+from services.extractor.schedule_moves import Looked, last_status, left_out, still, taken, told
 from shared.bus.connect import PermissionRefused
 from shared.bus.publishing import PublishFailed, PublishRefused
 from shared.bus.reading import NotGenuine, StreamUnavailable, last
@@ -37,7 +37,7 @@ from shared.run.moves import Decision, Move, run_state_in
 from shared.run.state import state_subject
 from shared.schedule.calendar import HouseCalendar
 from shared.schedule.calendar_file import CalendarInvalid, load_calendar
-from shared.schedule.deciding import Due, Later, LeftOut, clause_of, decide, decide_blind, run_of
+from shared.schedule.deciding import Due, Later, LeftOut, clause_of, counted, decide, decide_blind, run_of
 from shared.schedule.state import ITSELF, ScheduleState, schedule_state_in, schedule_subject
 from shared.schedule.times import with_seconds
 
@@ -198,14 +198,14 @@ class Scheduling:
             if not still(read, looked, name):
                 was_quicker.append(name)
                 return Decision()
-            after = after_look(present, last_status(read, present), at=to_text(now))
+            after = counted(present, last_status(read, present), at=to_text(now))
             if after.paused is not None and present.paused is None:
                 # It has just paused itself: what is due now is left out like every time from now on.
                 again = decide(scheduled.schedule, calendar, after, connector=name, now=now)
                 return told(state, *(left_out(after, again) if isinstance(again, LeftOut) else (after, ())))
             match what:
                 case Due() if admission is not None:
-                    return told(state, *taken(read, after, what, lambda: admission))
+                    return told(state, *taken(read, after, what, admission))
                 case LeftOut():
                     return told(state, *left_out(after, what))
                 case _:
