@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from shared.bus.wiring import collector_headers
 from shared.errors import NeedsPerson, StopRun, TryLater
 from shared.ports.metering import Request
-from shared.telemetry import spans
+from shared.telemetry import exporting, spans
 from shared.telemetry.carrying import context_in, document_context, span_in, traceparent_of
 from shared.telemetry.exporting import TEXT_CHARS_MAX, TOLD_EVERY_SECONDS, NarrowedExporter, narrowed
 from shared.telemetry.handlers import HandlerMetrics
@@ -296,6 +297,17 @@ def test_handlers_are_measured_by_outcome_and_lead_to_the_trace(
 
 
 # --- the collector --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_sender_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A sender that still tries draws chance for its pauses, and a property test that runs then calls that its own."""
+    monkeypatch.setattr(exporting, "EXPORT_SECONDS_MAX", 2.0)
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "traces-flush":
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def one_span(provider: TracerProvider) -> None:
