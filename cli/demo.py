@@ -26,6 +26,7 @@ from cli.audit_log import verify
 from cli.embedded_setup import PEOPLE, PersonSpec
 from cli.options import Session
 from cli.output import console
+from cli.ports import usual_port
 from cli.problem import CommandFailed
 from cli.processes import asked_to_stop
 from cli.rendering import changes_table, plain_table, run_lines, verification_lines
@@ -345,7 +346,14 @@ async def _main(data: Path, *, is_once: bool, staff: int | None) -> int:
         out.print(text, markup=False, soft_wrap=True)
 
     stack = Stack(
-        data, is_demo=True, people=(*PEOPLE, BOTH), staff=staff, has_console=True, has_monitor=True, on_notice=say
+        data,
+        is_demo=True,
+        people=(*PEOPLE, BOTH),
+        staff=staff,
+        has_console=True,
+        console_port=usual_port(),
+        has_monitor=True,
+        on_notice=say,
     )
     async with asked_to_stop() as stop, stack:
         rows = [(each.name, each.address) for each in stack.addresses()]

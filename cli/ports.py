@@ -9,9 +9,18 @@ from cli.problem import CommandFailed
 CONSOLE_PORT = 8080
 
 
+def usual_port() -> int:
+    """The usual port of the console while nothing else has it, else any that is free: for a house a person starts."""
+    return _first_free(CONSOLE_PORT, 0)
+
+
 def free_port() -> int:
-    """The usual port of the console while nothing else has it, else any that is free."""
-    for port in (CONSOLE_PORT, 0):
+    """Any port that is free: for houses beside each other, which would all find the usual one free at once."""
+    return _first_free(0)
+
+
+def _first_free(*ports: int) -> int:
+    for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

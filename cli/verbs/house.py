@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import DataOption, JsonOption, ProfileOption, Session, program, session_of
+from cli.ports import usual_port
 from cli.problem import EXIT_USAGE, CommandFailed
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def up(
         port=port,
         has_console=True,
         has_monitor=True,
-        console_port=console_port,
+        console_port=console_port or usual_port(),
         on_notice=lambda text: notices.print(text, markup=False, soft_wrap=True),
     )
     asyncio.run(_stay_up(stack, session))

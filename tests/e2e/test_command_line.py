@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -85,16 +84,12 @@ class House:
 async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
     """A house; a whole one also has what stands beside the road."""
     is_whole = getattr(request, "param", None) == "whole"
-    with socket.socket() as probe:  # not the console's usual port, which another test may be about to take
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     async with Stack(
         tmp_path / "data",
         is_demo=True,
         staff=STAFF,
         differs=2,
         has_console=is_whole,
-        console_port=port,
         has_monitor=is_whole,
     ) as stack:
         yield House(stack)
