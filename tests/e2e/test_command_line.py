@@ -249,7 +249,8 @@ async def _interrupted_watch_names_the_run_that_goes_on(house: House) -> None:
 
 
 def _interrupt_a_run(house: House) -> Said:
-    command = [sys.executable, "-m", "cli.main", "run", CONNECTOR, "--dry-run"]
+    # A suite in the background of a shell ignores the interruption, and passes that on to whatever it starts.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "cli.main", "run", CONNECTOR, "--dry-run"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, env=house.environment(), stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stderr is not None

@@ -38,6 +38,15 @@ NOT_IN_A_CLEAN_RUN = {
     "aether.run.retry_requested.v1",
     "aether.delta.declared.v1",
     "aether.delta.withdrawn.v1",
+    "aether.connector.promoted.v1",
+    "aether.connector.promotions.v1",
+    "aether.notice.sent.v1",
+    "aether.notice.taken_over.v1",
+    "aether.schedule.state.v1",
+    "aether.schedule.fired.v1",
+    "aether.schedule.skipped.v1",
+    "aether.schedule.paused.v1",
+    "aether.schedule.resumed.v1",
 }
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

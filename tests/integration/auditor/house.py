@@ -88,9 +88,10 @@ class House:
     async def idle_auditor(self, store: Store | None = None, **options: Any) -> Auditor:
         """An auditor that was not started."""
         client = await self.bus.connect_as("auditor")
+        options.setdefault("registry", CollectorRegistry())
         return Auditor(
             client=client, js=client.jetstream(), store=store or self.store, key=KEY, clock=SystemClock(),
-            ids=RandomIds(), registry=CollectorRegistry(), **options,
+            ids=RandomIds(), **options,
         )  # fmt: skip
 
     async def stop(self, auditor: Auditor) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Table, delete, func, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from services.auditor.pulling import StreamPull
 from services.auditor.store import Batch, Store, WriterFenced
@@ -82,6 +83,38 @@ async def test_what_is_recorded_is_acknowledged(house: House) -> None:
         return await acknowledged(house, "auditor_ledger", "LEDGER") == last > 0
 
     await until(is_acknowledged)
+
+
+async def test_what_the_database_does_not_take_is_told_as_waiting(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: Store, batch: Batch, token: int) -> None:
+        raise OperationalError("INSERT", {}, Exception("no room"))
+
+    registry = CollectorRegistry()
+    await house.auditor(registry=registry)
+    await house.whole_run(new_run())
+    await house.until_recorded()
+
+    def waiting() -> float:
+        return sum(registry.get_sample_value("aether_audit_lag", {"stream": one}) or 0 for one in ("CORE", "LEDGER"))
+
+    recorded = await house.stored()
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "append", refuse)
+        await house.whole_run(new_run())
+        added = await house.stored() - recorded
+
+        async def is_told() -> bool:
+            return waiting() == added
+
+        await until(is_told, 15)
+    await house.until_recorded()
+    await until(lambda: _nothing(waiting), 15)
+
+
+async def _nothing(waiting: Callable[[], float]) -> bool:
+    return waiting() == 0
 
 
 async def test_a_writer_that_ends_between_commit_and_acknowledgement_records_once(
