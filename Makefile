@@ -48,8 +48,8 @@ demo: setup ## Play a whole run on this machine and stay up; ONCE=1 ends when do
 trial: setup ## Run a connector from an empty house to a proven log against simulated systems: CONNECTOR=all SIZE=400
 	$(RUN) -m cli.trial $(CONNECTOR) --size $(SIZE)
 
-test: setup ## Run the whole suite in two halves side by side, in each the quick tests first
-	$(RUN) -m tests.halves $(PYTEST_ARGUMENTS)
+test: setup ## Run the whole suite in three parts side by side, in each the quick tests first
+	$(RUN) -m tests.parts $(PYTEST_ARGUMENTS)
 
 soak: setup ## Break the house on purpose for MINUTES (30) and print what held; SOAK_ARGUMENTS="--seed 7"
 	$(RUN) -m tests.soak --minutes $(MINUTES) $(SOAK_ARGUMENTS)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cli import demo_checks
 from deploy.images.contents import IMAGES
 from deploy.setup.places import NODES, SERVICES
 from tests.containers.composition import PYTHON, Composition, DidNotHold
+from tests.containers.watching import Watching
 
 ROOT = Path(__file__).resolve().parents[2]
 STAFF = 400
@@ -31,6 +33,10 @@ CUT_SECONDS = 40
 HAND_OVER_SECONDS_MAX = 10
 """For the changes that are under way, at the vendor's slow rate; more than that would be work taken up anew."""
 SCHEDULE_SECONDS_MAX = 330
+SCHEDULED = "titanhst-staff-scheduled"
+DIFFERS, EXTRACTORS = 3, 2
+SCRAPED_SECONDS_MAX = 90
+"""For names to be asked anew, and each target to be scraped once."""
 RUN_SECONDS_MAX = 420
 EXIT_KILLED = 128 + 9
 FOREIGN = {
@@ -53,6 +59,7 @@ class Trial:
 
     def __init__(self, house: Composition) -> None:
         self._house = house
+        self._watching = Watching(house)
         self._number = 0
         self._began = time.monotonic()
 
@@ -75,19 +82,25 @@ class Trial:
         self.held(f"healthy: {', '.join(sorted(self._healthy()))}")
         self._hardened()
         self._secrets_apart()
-        self.step("`down`, then up with the profile `demo` and `--scale differ=3`")
+        self._watched()
+        self.step(f"`down`, then up with the profile `demo`, `--scale differ={DIFFERS}` and `extractor={EXTRACTORS}`")
         # A service reads its connections when it starts; the sample district's are others.
         ends = self._stopped()
         house.compose("down")
         say(f"   stopped first: {ends}")
-        house.up("--scale", "differ=3", demo=True)
+        house.up(*SCALE, demo=True)
         differs = [each for each in house.containers("differ") if each["State"]["Health"]["Status"] == "healthy"]
-        expect(len(differs) == 3, f"{len(differs)} differs are healthy, should be 3")
-        self.held("three differs, a sample district and a simulated vendor are healthy beside the rest")
+        expect(len(differs) == DIFFERS, f"{len(differs)} differs are healthy, should be {DIFFERS}")
+        self._scraped({"differ": DIFFERS, "extractor": EXTRACTORS})
+        self.held(
+            "three differs, a sample district and a simulated vendor are healthy beside the rest, all are scraped"
+        )
         run = self._approved_run()
         self._disturbed(run)
         self._nothing_lost(run)
         self._scheduled()
+        self._none_dead()
+        self._renewed()
         self._proven()
         self._backed_up()
         self._down_and_up()
@@ -140,6 +153,36 @@ class Trial:
             wrong = [name for name, owner in others.items() if name in found[service] and owner != service]
             expect(not wrong, f"{service} finds {wrong}")
         self.held("; ".join(f"{service}: {len(found[service])} files" for service in SERVICES))
+
+    def _watched(self) -> None:
+        watching = self._watching
+        self.step("Prometheus, Alertmanager and Grafana")
+        self._house.until("each rule was evaluated", watching.are_rules_evaluated, seconds_max=SCRAPED_SECONDS_MAX)
+        self.held(f"{watching.rules()} rules are the checkout's, each was evaluated, none has an error")
+        self._scraped({})
+        self.held(f"every target answers: {watching.targets()}")
+        release = tomllib.loads((self._house.checkout / "pyproject.toml").read_text())["project"]["version"]
+        expect(watching.releases() == {release}, f"programs say they are of {watching.releases()}, not of {release}")
+        told = self._house.compose("run", "--rm", "-T", "tools", "aether", "--version").split()
+        expect(told[-1:] == [release], f"the command line says it is of {told}")
+        self.held(f"every program and the command line are of release {release}")
+        self._house.until("Alertmanager has the heartbeat", watching.has_heartbeat_arrived, seconds_max=60)
+        self.held(f"Alertmanager has the heartbeat; besides, {', '.join(watching.firing()) or 'nothing'} fires")
+        self.held(
+            f"{watching.dashboards()} files of Grafana's are mounted as they are, and its source of data answers it"
+        )
+
+    def _scraped(self, replicas: dict[str, int]) -> None:
+        watching = self._watching
+        try:
+            self._house.until(
+                f"every program is scraped, of {replicas or 'each'} so many",
+                lambda: watching.are_targets_up(replicas),
+                seconds_max=SCRAPED_SECONDS_MAX,
+                pause=2,
+            )
+        except DidNotHold as failed:
+            raise DidNotHold(f"{failed}; up: {watching.targets()}; down: {watching.down()}") from None
 
     def _approved_run(self) -> str:
         house = self._house
@@ -215,7 +258,7 @@ class Trial:
         self.step("A run by schedule")
 
         def found() -> list[dict[str, Any]]:
-            runs = self._house.aether("runs", "--connector", "titanhst-staff-scheduled")["runs"]
+            runs = self._house.aether("runs", "--connector", SCHEDULED)["runs"]
             return [each for each in runs if each["status"] in ENDED]
 
         self._house.until(
@@ -225,6 +268,45 @@ class Trial:
         self.held(
             f"{one['run']} of {one['connector']}, {one['mode']}, asked for by {one['requester']}: {one['status']}"
         )
+
+    def _none_dead(self) -> None:
+        self.step("No message was given up, from the first tick of a schedule to the last change")
+        checks = {one["name"]: one for one in self._house.aether("doctor", codes=(0, 1))["checks"]}
+        for name in ("bus", "audit", "dead letters", "quarantined connections"):
+            expect(checks[name]["state"] == "ok", f"{name}: {checks[name]['found']}")
+        self.held(f"dead letters: {checks['dead letters']['found']}; {checks['audit']['found']}")
+
+    def _renewed(self) -> None:
+        house = self._house
+        self.step("A password of the bus and one of a database are renewed while everything runs")
+        before = self._passwords()
+        renewed = ("bus/applier", "bus/differ", "databases/roles/aether_differ")
+        house.compose("run", "--rm", "-T", "setup", "deploy.setup.renew", *renewed)
+        house.up(*SCALE, demo=True)
+        for node in NODES:
+            house.compose("exec", "-T", node, "nats-server", "--signal", "reload=1")
+        after = self._passwords()
+        expect(all(after[name] != before[name] for name in before), "a password is still the old one")
+        restarts = {name: house.containers(name)[0]["RestartCount"] for name in ("differ", "applier")}
+        asked = house.aether("run", "titanhst-staff", "--dry-run", codes=(0, 2, 4))
+        expect(asked["run"]["status"] in ("planned", "no_changes"), f"a dry-run is {asked['run']['status']}")
+        expect(
+            restarts == {name: house.containers(name)[0]["RestartCount"] for name in restarts},
+            "a program was started anew for it",
+        )
+        expect(set(self._healthy()) >= set(SERVICES), "a program is not healthy")
+        self.held(f"{', '.join(renewed)}; no program was started anew, and a dry-run ended as {asked['run']['status']}")
+
+    def _passwords(self) -> dict[str, str]:
+        """What two programs have for passwords, by their hashes."""
+        script = (
+            "import hashlib, pathlib; found = sorted(pathlib.Path('/run/aether').glob('*.password')); "
+            "print(hashlib.sha256(b''.join(each.read_bytes() for each in found)).hexdigest())"
+        )
+        return {
+            name: self._house.compose("exec", "-T", name, PYTHON, "-c", script).strip()
+            for name in ("differ", "applier")
+        }
 
     def _proven(self) -> None:
         self.step("The audit log, verified by the command line")
@@ -303,6 +385,7 @@ class Trial:
         house.until(f"{number} changes are made", lambda: house.effects() >= number, seconds_max=120, pause=0.3)
 
 
+SCALE = ("--scale", f"differ={DIFFERS}", "--scale", f"extractor={EXTRACTORS}")
 ENDED = ("succeeded", "partial", "failed", "planned", "no_changes", "blocked", "cancelled", "stale", "expired")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.images.contents import IMAGES, copy, files_of
+from shared.telemetry.program import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[3]
 HOUSE = ("cli", "services", "shared", "systems", "simulators", "deploy")
@@ -91,6 +93,13 @@ def test_no_image_holds_another_services_code(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "differ" / "services").iterdir()} == {"__init__.py", "differ"}
     assert not (tmp_path / "tools" / "services").exists()
     assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_a_program_in_an_image_knows_its_release(tmp_path: Path) -> None:
+    copy("monitor", ROOT, tmp_path)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (found,) = importlib.metadata.distributions(path=[str(tmp_path)])
+    assert (found.name, found.version) == (PACKAGE, project["version"])
 
 
 def test_what_an_image_takes_is_let_through_by_dockerignore() -> None:

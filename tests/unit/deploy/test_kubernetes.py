@@ -60,12 +60,98 @@ SCALED_OBJECT: dict[str, Any] = {
     },
 }  # fmt: skip
 
+# Likewise the fields of the Prometheus operator's v1 that we use.
+POD_MONITOR: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["selector", "podMetricsEndpoints"],
+    "properties": {
+        "selector": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"matchLabels": {"type": "object", "additionalProperties": {"type": "string"}}},
+        },
+        "podMetricsEndpoints": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "port": {"type": "string"},
+                    "path": {"type": "string"},
+                    "interval": {"type": "string", "pattern": "^[0-9]+s$"},
+                    "honorLabels": {"type": "boolean"},
+                    "relabelings": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["action"],
+                            "properties": {
+                                "action": {"enum": ["replace", "keep", "drop", "labeldrop"]},
+                                "sourceLabels": {"type": "array", "items": {"type": "string"}},
+                                "targetLabel": {"type": "string"},
+                                "replacement": {"type": "string"},
+                                "regex": {"type": "string"},
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+PROMETHEUS_RULE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["groups"],
+    "properties": {
+        "groups": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "rules"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "rules": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["expr"],
+                            "properties": {
+                                "record": {"type": "string"},
+                                "alert": {"type": "string"},
+                                "expr": {"type": "string"},
+                                "for": {"type": "string"},
+                                "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                                "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+OF_OTHERS = {"ScaledObject": SCALED_OBJECT, "PodMonitor": POD_MONITOR, "PrometheusRule": PROMETHEUS_RULE}
+
 
 def parsed(text: str) -> list[dict[str, Any]]:
     return list(YAML(typ="safe").load_all(text))
 
 
-OBJECTS = [one for name, text in documents().items() if "kustomization" not in name for one in parsed(text)]
+# What stands in a cluster; `prometheus/` holds plain text for a Prometheus.
+OBJECTS = [
+    one
+    for name, text in documents().items()
+    if "kustomization" not in name and not name.startswith("prometheus/")
+    for one in parsed(text)
+]
 NAMED = [f"{one['kind']}-{one['metadata']['name']}" for one in OBJECTS]
 WORKLOADS = [one for one in OBJECTS if one["kind"] in ("Deployment", "Job")]
 
@@ -81,8 +167,8 @@ def test_every_file_is_current() -> None:
 
 @pytest.mark.parametrize("one", OBJECTS, ids=NAMED)
 def test_every_object_is_valid_strictly(one: dict[str, Any]) -> None:
-    if one["kind"] == "ScaledObject":
-        jsonschema.validate(one["spec"], SCALED_OBJECT)
+    if (closed := OF_OTHERS.get(one["kind"])) is not None:
+        jsonschema.validate(one["spec"], closed)
         return
     for version in VERSIONS:
         kubernetes_validate.validate(one, version, strict=True)
@@ -114,7 +200,7 @@ def test_every_pod_keeps_the_restricted_profile_and_more(one: dict[str, Any]) ->
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod["volumes"]}
-    assert {"emptyDir", "secret", "persistentVolumeClaim"} >= {
+    assert {"emptyDir", "secret", "configMap", "persistentVolumeClaim"} >= {
         kind for volume in pod["volumes"] for kind in volume if kind != "name"
     }
     # Each its own secret, and nobody else's.

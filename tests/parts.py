@@ -1,9 +1,9 @@
-"""`python -m tests.halves [arguments of pytest]`: the whole suite as two processes side by side, for two cores.
+"""`python -m tests.parts [arguments of pytest]`: the whole suite as three processes side by side, for two cores.
 
-One half computes (rules, simulators, conformance) and looks at pages, the other runs buses and whole houses and breaks
-them; they take about as long. Each writes to a file of its own that is printed whole when it has ended, so that nothing
-is mixed up; the worse exit code counts. Every folder of tests stands in one of the halves: a new one that does not is
-refused.
+One computes (rules, simulators, conformance), one looks at pages and at handlers on a bus, one runs whole houses and
+breaks them. They take about as long, and each waits for a third of its time, which is why there are more of them than
+cores. Each writes to a file of its own that is printed whole when it has ended, so that nothing is mixed up; the worse
+exit code counts. Every folder of tests stands in one part: a new one that does not is refused.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-HALVES: Final = {
-    "rules and pages": (
-        "unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation", "console",
-    ),
-    "buses, houses and faults": ("integration", "e2e", "faults", "operating"),
-}  # fmt: skip
+PARTS: Final = {
+    "rules": ("unit", "contracts", "tidy", "simulators", "conformance", "systems", "poison", "simulation"),
+    "pages and handlers": ("integration", "console"),
+    "houses and faults": ("e2e", "faults", "operating"),
+}
 WITHOUT_TESTS: Final = ("containers", "drill", "soak", "support")
 NOTHING_COLLECTED: Final = 5
-"""pytest's exit code for a selection that leaves nothing; the other half may have all of it."""
+"""pytest's exit code for a selection that leaves nothing; the other parts may have all of it."""
 LINE_SECONDS: Final = 60.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run both halves; 0 when both are green and at least one had tests."""
+    """Run all parts; 0 when all are green and at least one had tests."""
     folders = {path.name for path in HERE.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
-    if unplaced := folders - {*sum(HALVES.values(), ()), *WITHOUT_TESTS}:
-        sys.stderr.write(f"tests/halves.py: {', '.join(sorted(unplaced))} stands in neither half; name it there\n")
+    if unplaced := folders - {*sum(PARTS.values(), ()), *WITHOUT_TESTS}:
+        sys.stderr.write(f"tests/parts.py: {', '.join(sorted(unplaced))} stands in no part; name it there\n")
         return 2
     with tempfile.TemporaryDirectory(prefix="aether-tests-") as place:
         began = time.monotonic()
         running = {
-            name: (_started(halves, arguments, Path(place, name)), Path(place, name)) for name, halves in HALVES.items()
+            name: (_started(folders, arguments, Path(place, name)), Path(place, name))
+            for name, folders in PARTS.items()
         }
         codes: dict[str, int] = {}
         try:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         finally:
             for process, _ in running.values():
                 process.terminate()
-    _print(f"\nboth halves: {(time.monotonic() - began) / 60:.1f} min\n")
+    _print(f"\nthe whole suite: {(time.monotonic() - began) / 60:.1f} min\n")
     if set(codes.values()) == {NOTHING_COLLECTED}:
         return NOTHING_COLLECTED
     return max(0 if code == NOTHING_COLLECTED else abs(code) for code in codes.values())
