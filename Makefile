@@ -8,7 +8,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trial test faults soak containers drill screenshots dashboards-check dashboard-pictures operating whole check lint types walls bench bench-road documents sbom clean FORCE
+.PHONY: help setup demo trial test faults soak containers drill screenshots dashboards-check dashboard-pictures operating fire whole check lint types walls bench bench-road documents sbom clean FORCE
 MAKEFLAGS += --no-print-directory
 
 UV_VERSION := 0.13.9
@@ -71,6 +71,9 @@ dashboards-check: setup ## Check the dashboards against Grafana's own schema; ne
 
 operating: setup ## Ask every query of the dashboards of a real Prometheus over a real house; needs Debian's prometheus
 	AETHER_OPERATING=whole $(RUN) -m pytest tests/operating $(PYTEST_ARGUMENTS)
+
+fire: setup ## Break a house once for each alert and look whether it fires; needs Debian's prometheus; forty minutes
+	$(RUN) -m tests.operating.fire
 
 whole: setup ## Run what the suite leaves out as one more of its kind
 	AETHER_FAULTS=whole $(RUN) -m pytest tests -m whole --durations=15 $(PYTEST_ARGUMENTS)

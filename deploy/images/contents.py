@@ -4,13 +4,14 @@ The Dockerfile asks here (`groups`, `copy`), so that one file builds every image
 code or dependencies. A folder that is not named is not in the image. Run with the standard library alone.
 
     python contents.py groups SERVICE           the options for `uv sync`
-    python contents.py copy SERVICE FROM TO     copy the folders
+    python contents.py copy SERVICE FROM TO     copy the folders, and write down which release they are of
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def copy(service: str, source: Path, target: Path) -> None:
             shutil.copy(found, to)
         else:
             raise SystemExit(f"{name} is not there; correct {Path(__file__).name}, or what .dockerignore keeps out")
+    write_release(source, target)
+
+
+def write_release(source: Path, target: Path) -> None:
+    """Write down name and version where Python looks for them: the project itself is not installed in an image."""
+    project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name, version = str(project["name"]), str(project["version"])
+    folder = target / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    (folder / "METADATA").write_text(text, encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:

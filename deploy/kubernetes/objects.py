@@ -15,6 +15,7 @@ from deploy.kubernetes.programs import (
     CONSOLE_PORT,
     DEFINITIONS_FOLDER,
     GRACE_SECONDS,
+    HOUSE_FOLDER,
     SECRETS_FOLDER,
     Program,
     Task,
@@ -123,6 +124,9 @@ def deployment(program: Program) -> Object:
     if program.has_definitions:
         mounts.append({"name": "definitions", "mountPath": DEFINITIONS_FOLDER, "readOnly": True})
         volumes.append({"name": "definitions", "persistentVolumeClaim": {"claimName": "definitions", "readOnly": True}})
+    if program.has_house_documents:
+        mounts.append({"name": "house", "mountPath": HOUSE_FOLDER, "readOnly": True})
+        volumes.append({"name": "house", "configMap": {"name": "house"}})
     if program.scratch is not None:
         mounts.append({"name": "scratch", "mountPath": "/var/lib/aether"})
         volumes.append({"name": "scratch", "emptyDir": {"sizeLimit": program.scratch}})
@@ -141,14 +145,9 @@ def deployment(program: Program) -> Object:
             ),
             "selector": {"matchLabels": labels(program.name)},
             "template": {
-                "metadata": {
-                    "labels": labels(program.name),
-                    "annotations": {
-                        "prometheus.io/scrape": "true",
-                        "prometheus.io/port": str(ADMIN_PORT),
-                        "prometheus.io/path": "/metrics",
-                    },
-                },
+                # No annotation asks to be scraped: who goes by those gives figures another job and other labels, and no
+                # alert would fire (deploy/kubernetes/scraping.py has what is needed).
+                "metadata": {"labels": labels(program.name)},
                 "spec": {
                     **_pod(program.name),
                     "terminationGracePeriodSeconds": GRACE_SECONDS,

@@ -15,6 +15,15 @@ CONSOLE_PORT: Final = 8080
 SECRETS_FOLDER: Final = "/run/aether"
 """Where the files of a program's Secret stand."""
 DEFINITIONS_FOLDER: Final = "/definitions"
+HOUSE_FOLDER: Final = "/run/house"
+"""Where the house's own documents stand: no secrets."""
+HOUSE_DOCUMENTS: Final[Mapping[str, str]] = {
+    "calendar.yaml": "time_zone: America/Los_Angeles",
+    "notices.yaml": "channels: []",
+}
+"""With which a house begins: every day is alike, and nobody is told."""
+PUBLIC_URL: Final = "https://aether.example.org"
+"""To be replaced by what the district's browsers see."""
 GRACE_SECONDS: Final = 30
 """Longer than a program takes to hand over its work and leave the bus."""
 
@@ -45,6 +54,7 @@ class Program:
     speaks_with: tuple[str, ...] = ("bus",)
     """Of `bus`, `bus-figures`, `databases` and `outside`."""
     has_definitions: bool = False
+    has_house_documents: bool = False
     has_pages: bool = False
     replaces_itself: bool = True
     """Whether a new one may stand beside the old one during a change."""
@@ -73,6 +83,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         {
             "AETHER_CONNECTORS": DEFINITIONS_FOLDER,
             "AETHER_CONNECTIONS": f"{SECRETS_FOLDER}/connections.yaml",
+            "AETHER_CALENDAR": f"{HOUSE_FOLDER}/calendar.yaml",
             "AETHER_SPILL_FOLDER": "/var/lib/aether",
             "AETHER_SIDES_AT_ONCE": "1",
         },
@@ -82,6 +93,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         scratch="20Gi",
         speaks_with=("bus", "outside"),
         has_definitions=True,
+        has_house_documents=True,
     ),
     Program(
         "differ",
@@ -133,7 +145,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
             "AETHER_SESSION_KEY": f"file:{SECRETS_FOLDER}/session.key",
             "AETHER_CONSOLE_HOST": "0.0.0.0",  # noqa: S104 -- within its pod
             "AETHER_CONSOLE_PORT": str(CONSOLE_PORT),
-            "AETHER_PUBLIC_URL": "https://aether.example.org",
+            "AETHER_PUBLIC_URL": PUBLIC_URL,
             "AETHER_DATABASE_URL": _database("aether_console", "aether_console"),
             "AETHER_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/database.password",
             "AETHER_AUDIT_DATABASE_URL": _database("aether_console_audit", "aether_auditor"),
@@ -151,6 +163,8 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         {
             "AETHER_AUDIT_DATABASE_URL": _database("aether_monitor_audit", "aether_auditor"),
             "AETHER_AUDIT_DATABASE_PASSWORD": f"file:{SECRETS_FOLDER}/audit-database.password",
+            "AETHER_NOTICES": f"{HOUSE_FOLDER}/notices.yaml",
+            "AETHER_CONSOLE_URL": PUBLIC_URL,
             "AETHER_BUS_MONITORING_URLS": ",".join(
                 f"nats-{each}=http://nats-{each}.nats-headless:8222" for each in range(3)
             ),
@@ -159,6 +173,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         cpu="100m",
         replicas=1,
         speaks_with=("bus", "bus-figures", "databases", "outside"),  # outside: where notices go
+        has_house_documents=True,
         replaces_itself=False,
     ),
 )

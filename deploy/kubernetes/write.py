@@ -1,4 +1,4 @@
-"""`python -m deploy.kubernetes.write [FOLDER]`: writes the kustomize base and its overlays.
+"""`python -m deploy.kubernetes.write [FOLDER]`: writes the kustomize base, its overlays, and what a Prometheus needs.
 
 One file a program, each object whole, so that what is applied can be read without a tool. A test keeps them current.
 """
@@ -14,10 +14,12 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from deploy.kubernetes.objects import Object, definitions_claim, deny_all, job_of, namespace, objects_of
-from deploy.kubernetes.programs import PROGRAMS, TASKS
+from deploy.kubernetes.programs import HOUSE_DOCUMENTS, PROGRAMS, TASKS
+from deploy.kubernetes.scraping import pod_monitor, prometheus_rules, scrape_configs
 from shared.bus.topology import ENVIRONMENTS, Environment, house_account
 
 HERE: Final = Path(__file__).parent
+OPERATOR: Final = "components/prometheus-operator"
 HEAD: Final = "# Written by `make documents` from deploy/kubernetes/programs.py; do not edit.\n"
 
 
@@ -30,6 +32,10 @@ def documents() -> dict[str, str]:
     found["base/kustomization.yaml"] = _text([_base(sorted(files))])
     for environment in ENVIRONMENTS:
         found[f"overlays/{environment}/kustomization.yaml"] = _text([_overlay(environment)])
+    watched: dict[str, list[Object]] = {"pods.yaml": [pod_monitor()], "rules.yaml": list(prometheus_rules())}
+    found |= {f"{OPERATOR}/{name}": _text(objects) for name, objects in watched.items()}
+    found[f"{OPERATOR}/kustomization.yaml"] = _text([_component(sorted(watched))])
+    found["prometheus/scrape.yml"] = _text([scrape_configs()])
     return found
 
 
@@ -39,8 +45,15 @@ def _base(files: Iterable[str]) -> Object:
         "kind": "Kustomization",
         "namespace": "aether",
         "resources": list(files),
-        "configMapGenerator": [{"name": "environment", "literals": ["AETHER_ENVIRONMENT=staging"]}],
+        "configMapGenerator": [
+            {"name": "environment", "literals": ["AETHER_ENVIRONMENT=staging"]},
+            {"name": "house", "literals": [f"{name}={text}" for name, text in HOUSE_DOCUMENTS.items()]},
+        ],
     }
+
+
+def _component(files: Iterable[str]) -> Object:
+    return {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "resources": list(files)}
 
 
 def _overlay(environment: Environment) -> Object:

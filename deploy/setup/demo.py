@@ -2,7 +2,7 @@
 
 After the set-up and the sample district: connections to the district's databases and the simulated vendor, its two
 credentials (the extractor gets the one that reads), the definition that runs by schedule, and the past with which the
-differ's ledger begins. It reads no secret of the district.
+differ's ledger begins. It reads no secret of the district, and refuses a house that has systems of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from cli.demo_past import past_of
 from deploy.setup.__main__ import ROOT
-from deploy.setup.house import Maker
+from deploy.setup.demo_signs import CREDENTIALS, refuse_demo
+from deploy.setup.house import GIVEN_CONNECTIONS, Maker, NotThisHouse
 from deploy.setup.places import House, give, mounted
 from shared.clock import SystemClock
 
@@ -46,8 +47,16 @@ def main() -> int:
     house, now = House(ROOT), SystemClock().now()
     told = os.environ.get("AETHER_DEMO_RATE_PER_SECOND")
     rate = float(told) if told else None
+    try:
+        refuse_demo(
+            environment=(house.all / "environment").read_text(encoding="utf-8").strip(),
+            connections=(house.all / GIVEN_CONNECTIONS).read_text(encoding="utf-8"),
+        )
+    except NotThisHouse as wrong:
+        sys.stderr.write(f"{wrong}\n")
+        return 1
     maker = Maker(house.all, now=now, say=lambda text: None)
-    read, write = maker.secret("demo/vendor-read"), maker.secret("demo/vendor-write")
+    read, write = maker.secret(f"{CREDENTIALS}/vendor-read"), maker.secret(f"{CREDENTIALS}/vendor-write")
     for name in ("extractor", "differ", "applier", "console"):
         give(house.of(name), "connections.yaml", connections(vendor_rate_per_second=rate))
     give(house.of("extractor"), "vendor-read", read)

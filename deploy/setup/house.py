@@ -1,8 +1,9 @@
 """Makes what the composition needs and does not have: keys, passwords, certificates, configuration, profiles.
 
 `make` may be called at every start: what there is stays as it is, apart from certificates that end soon and what is
-derived from the rest. Each program's folder gets what that program needs and nothing more: the extractor no commitment
-key, the differ no credential, nobody but the console and the people themselves a person's key. It starts nothing.
+derived from the rest. Who is no person of the house any more loses profile, password and key in the programs' folders.
+Each program's folder gets what that program needs and nothing more: the extractor no commitment key, the differ no
+credential, nobody but the console and the people themselves a person's key. It starts nothing.
 """
 
 from __future__ import annotations
@@ -26,10 +27,20 @@ from shared.hashing.signing import load_private_key, public_key_bytes
 SECRET_BYTES = 32
 CLIENT_PORT, ROUTE_PORT, MONITORING_PORT = 4222, 6222, 8222
 CLUSTER_NAME = "aether"
+GIVEN_CONNECTIONS = "connections.given.yaml"
+"""The district's own, as they were given last; what the programs have may be the sample district's."""
 STORE_FOLDER = Path("/data")
 """Where a server of the bus has its streams."""
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - within a container; what is reachable is said by its networks and ports
 NATS_URL = ",".join(f"tls://{node}:{CLIENT_PORT}" for node in NODES)
+
+
+PEOPLES_FOLDERS = ("profiles", "passwords", "keys", "accounts")
+"""Where a program's folder has one file a person."""
+
+
+class NotThisHouse(Exception):
+    """What is wanted cannot be of the house that is there; says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Maker:
 
     def secret(self, name: str) -> str:
         """A random text, the same one ever after."""
-        return self._once(name, lambda: secrets.token_urlsafe(SECRET_BYTES))
+        return self.once(name, lambda: secrets.token_urlsafe(SECRET_BYTES))
 
     def authority(self) -> Pair:
         """The house's certificate authority."""
@@ -76,7 +87,8 @@ class Maker:
             self._say(f"made a certificate for {server}; it serves from its next start on")
         return Pair(path.read_text(), (folder / f"{server}.key").read_text())
 
-    def _once(self, name: str, make: Callable[[], str]) -> str:
+    def once(self, name: str, make: Callable[[], str]) -> str:
+        """A text that is made when there is none, the same one ever after."""
         path = self._folder / name
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,10 +98,11 @@ class Maker:
 
 
 def make(house: House, wanted: Wanted, *, now: datetime, say: Callable[[str], None] = lambda _: None) -> None:
-    """Make what is missing, and give every program its part."""
+    """Make what is missing, and give every program its part; `NotThisHouse` when it is one of another environment."""
     layout = Layout(house.all, is_demo=False)
-    prepare(layout, wanted.people)
     maker = Maker(house.all, now=now, say=say)
+    _keep_environment(maker, wanted.environment)
+    prepare(layout, wanted.people)
     authority = maker.authority().certificate
     for name in (*SERVICES, PROVISIONER, "people", "backup"):
         give(house.of(name), "authority.pem", authority)
@@ -106,6 +119,16 @@ def make(house: House, wanted: Wanted, *, now: datetime, say: Callable[[str], No
         give(house.of("people"), f"accounts/{person.user}", first)
     _give_people(house.of("console"), layout, maker, wanted.people)
     give(house.of(GRAFANA), "admin.password", maker.secret("grafana/admin"), is_readable=True)
+
+
+def _keep_environment(maker: Maker, wanted: Environment) -> None:
+    """The accounts of the bus bear it: under another one the same streams would seem to be gone."""
+    kept = maker.once("environment", lambda: wanted)
+    if kept != wanted:
+        raise NotThisHouse(
+            f"AETHER_ENVIRONMENT={wanted}, and this house is one of {kept} for ever; set it back, or begin another "
+            "house under another name (docker compose --project-name)"
+        )
 
 
 def _give_bus(house: House, maker: Maker, wanted: Wanted) -> None:
@@ -170,6 +193,7 @@ def _give_databases(house: House, maker: Maker) -> None:
 
 def _give_services(house: House, layout: Layout, wanted: Wanted) -> None:
     identities = layout.identities.read_text()
+    give(house.all, GIVEN_CONNECTIONS, wanted.connections)
     for name in ("extractor", "differ", "applier", "console"):
         give(house.of(name), "connections.yaml", wanted.connections)
     for name in ("differ", "applier", "console"):
@@ -187,6 +211,7 @@ def _give_services(house: House, layout: Layout, wanted: Wanted) -> None:
 
 def _give_people(folder: Path, layout: Layout, maker: Maker, people: Sequence[PersonSpec]) -> None:
     """Everybody's profile, password and key: for the console, which acts as them, and for the command line."""
+    _keep_only(folder, people)
     trusted = verifier_key(public_key_bytes(load_private_key(layout.signing_key.read_text())), origin=LOG_ORIGIN)
     for person in people:
         give(folder, f"passwords/{person.user}", maker.secret(f"people/{person.user}"))
@@ -201,3 +226,11 @@ def _give_people(folder: Path, layout: Layout, maker: Maker, people: Sequence[Pe
             verifier_key=trusted,
         )
         save_profile(folder, person.profile, profile)
+
+
+def _keep_only(folder: Path, people: Sequence[PersonSpec]) -> None:
+    """Take away what lies here of anybody else: it would be of no use, and is nobody's any more."""
+    known = {name for person in people for name in (person.profile, person.user)}
+    for path in (path for name in PEOPLES_FOLDERS for path in (folder / name).glob("*")):
+        if path.name.partition(".")[0] not in known:
+            path.unlink()

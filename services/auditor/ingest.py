@@ -161,6 +161,11 @@ class Auditor:
         )
         writing.on_entries, writing.on_checkpoint = self._entries.inc, self._checkpoints.inc
 
+        def on_lag(stream: str, number: int) -> None:
+            self._lag.labels(stream).set(number)
+
+        writing.on_lag = on_lag
+
         async def on_listed(run: str) -> None:
             await notes.tell((run,), size=writing.size)
 
@@ -174,8 +179,6 @@ class Auditor:
             while True:
                 bell.clear()
                 taken, pause = await writing.round(self._batch_messages_max)
-                for stream, number in writing.lag.items():
-                    self._lag.labels(stream).set(number)
                 self._is_ready = self._is_writing = True
                 for task in pulling:
                     if task.done():

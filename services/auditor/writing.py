@@ -103,6 +103,7 @@ class Writing:
         self.lag: dict[str, int] = {}
         self._sealed: set[str] = set()
         self.on_entries: Callable[[int], None] = _ignore
+        self.on_lag: Callable[[str, int], None] = _ignore_lag
         self.on_plan: Callable[[], None] = _ignore
         self.on_checkpoint: Callable[[], None] = _ignore
 
@@ -116,18 +117,24 @@ class Writing:
         ends = await asyncio.gather(*(pull.end() for pull in self._pulls))
         for pull, end in zip(self._pulls, ends, strict=True):
             await self._look(pull, end)
+        # Told before it is recorded, too: what the database does not take waits, and nobody comes by below.
+        self._tell_lag(ends)
         released = release_ready([pull.lane for pull in self._pulls], messages_max=messages_max)
         if released:
             await self._record(released)
         for pull in self._pulls:
             await pull.acknowledge()
         await self._sign_if_due()
-        for pull, end in zip(self._pulls, ends, strict=True):
-            self.lag[pull.stream] = max(end.last_seq + 1 - pull.lane.next_seq, 0)
+        self._tell_lag(ends)
         if self._may_have_unsealed and not released and not any(self.lag.values()):
             await self._seal_ended()
         held_back = any(pull.lane.waiting for pull in self._pulls) or any(self.lag.values())
         return len(released), SETTLE_US / 2_000_000 if held_back else None
+
+    def _tell_lag(self, ends: Sequence[StreamEnd]) -> None:
+        for pull, end in zip(self._pulls, ends, strict=True):
+            self.lag[pull.stream] = max(end.last_seq + 1 - pull.lane.next_seq, 0)
+            self.on_lag(pull.stream, self.lag[pull.stream])
 
     async def _look(self, pull: StreamPull, end: StreamEnd) -> None:
         lane = pull.lane
@@ -248,3 +255,7 @@ class Writing:
 
 def _ignore(number: int = 0) -> None:
     """What happens to a figure that nobody asked for."""
+
+
+def _ignore_lag(stream: str, number: int) -> None:
+    """The same, of a figure by stream."""

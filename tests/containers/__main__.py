@@ -21,6 +21,7 @@ from typing import Any
 from cli import demo_checks
 from deploy.images.contents import IMAGES
 from deploy.setup.places import NODES, SERVICES
+from tests.containers import restoring
 from tests.containers.composition import PYTHON, Composition, DidNotHold
 from tests.containers.watching import Watching
 
@@ -30,6 +31,7 @@ UPDATES = 250
 RATE_PER_SECOND = 5
 """So that an apply lasts long enough to be disturbed."""
 CUT_SECONDS = 40
+BACKUP = "/backup/tried"
 HAND_OVER_SECONDS_MAX = 10
 """For the changes that are under way, at the vendor's slow rate; more than that would be work taken up anew."""
 SCHEDULE_SECONDS_MAX = 330
@@ -104,6 +106,7 @@ class Trial:
         self._proven()
         self._backed_up()
         self._down_and_up()
+        self._restored(run)
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -317,7 +320,7 @@ class Trial:
         house = self._house
         self.step("A backup of streams and databases, and its verification")
         for verb in (("make", "--to"), ("verify", "--from")):
-            command = ("--profile", "tools", "run", "--rm", "-T", "backup", "deploy.backup", *verb, "/backup/tried")
+            command = ("--profile", "tools", "run", "--rm", "-T", "backup", "deploy.backup", *verb, BACKUP)
             told = house.compose(*command, "--json")
         facts = json.loads(told)
         expect(facts["exit_code"] == 0, told)
@@ -331,6 +334,19 @@ class Trial:
         house.up(demo=True)
         report = house.aether("audit", "verify", profile="auditor")
         self.held(f"healthy again, the log is valid: {report.get('is_valid', report)}")
+
+    def _restored(self, run: str) -> None:
+        house, secrets = self._house, self._house.checkout.parent / "house.tar"
+        self.step("Data and secrets are lost, and come back from the backup and the kept file")
+        before = house.aether("audit", "verify", profile="auditor")
+        restoring.keep_secrets(house, secrets)
+        restoring.lose_everything(house)
+        report = restoring.bring_back(house, secrets=secrets, backup=BACKUP)
+        expect(report["is_valid"] and report["is_proven"], f"{report}")
+        expect(0 < report["entries"] <= before["entries"], f"{report['entries']} entries, {before['entries']} before")
+        house.up(demo=True)
+        expect(self._run_status(run) == "succeeded", f"the run of before is {self._run_status(run)}")
+        self.held(f"the log is proven up to entry {report['entries']} of {before['entries']}, all is healthy again")
 
     # -- means -------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,17 @@ class Composition:
         """Run `docker`."""
         return self._run(["docker", *arguments])
 
+    def piped(self, *arguments: str, of: Path | None = None, to: Path | None = None) -> None:
+        """Run `docker compose` with a file as its input, or one as its output."""
+        with (of or Path(os.devnull)).open("rb") as given, (to or Path(os.devnull)).open("wb") as taken:
+            done = subprocess.run(
+                ["docker", "compose", *arguments],
+                cwd=self.checkout, env=self._environment, stdin=given, stdout=taken, stderr=subprocess.PIPE,
+                timeout=COMMAND_SECONDS_MAX, check=False,
+            )  # fmt: skip
+        if done.returncode != 0:
+            raise DidNotHold(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
+
     def aether(self, *arguments: str, profile: str = "operator", codes: Sequence[int] = (0,)) -> Any:
         """The command line in a container of its own, as that person; the JSON it prints."""
         command = ["docker", "compose", "run", "--rm", "-T", "tools", "aether", "--profile", profile, *arguments]
@@ -89,6 +100,10 @@ class Composition:
 
     def network(self, name: str) -> str:
         """The engine's name of one of the composition's networks."""
+        return f"{PROJECT}_{name}"
+
+    def volume(self, name: str) -> str:
+        """The engine's name of one of the composition's volumes."""
         return f"{PROJECT}_{name}"
 
     def leader(self, stream: str) -> str:

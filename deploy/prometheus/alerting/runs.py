@@ -12,6 +12,7 @@ _LOOK: Final = "aether_monitor_last_look_timestamp_seconds"
 _SUCCESS: Final = "aether_connector_last_success_timestamp_seconds"
 _LIMIT: Final = "aether_connector_freshness_limit_seconds"
 _DUE: Final = "aether_schedule_last_due_timestamp_seconds"
+_NEXT: Final = "aether_schedule_next_timestamp_seconds"
 _ASKED: Final = "aether_connector_last_run_timestamp_seconds"
 _SINCE: Final = "aether_runs_open_since_timestamp_seconds"
 _MINE: Final = '{connector="staff"}'
@@ -19,7 +20,10 @@ _WORKING: Final = "queued|extracting|normalising|diffing|guarding|approved|apply
 _AGE: Final = f"time() - max by (connector) ({_SUCCESS})"
 _LATEST_DUE: Final = f"max by (connector) ({_DUE})"
 _LATEST_RUN: Final = f"max by (connector) ({_ASKED})"
-_NO_RUN_SINCE_DUE: Final = f"({_LATEST_DUE} > {_LATEST_RUN}) or ({_LATEST_DUE} unless on (connector) {_LATEST_RUN})"
+# A run may be asked for some seconds before its time: EARLY_SECONDS_MAX in shared/schedule/deciding.py.
+_NO_RUN_SINCE_DUE: Final = (
+    f"({_LATEST_DUE} > {_LATEST_RUN} + 60) or ({_LATEST_DUE} unless on (connector) {_LATEST_RUN})"
+)
 _LEFT_OUT: Final = 'outcome!="run"'
 _BAD_ENDS: Final = 'status=~"failed|partial|blocked"'
 
@@ -144,9 +148,10 @@ RUNS: Final = Group(
         Alert(
             name="RunMissing",
             severity="critical",
+            # The second part: whoever looks shows a next time that lies ahead, so nobody settled one that passed.
             expr=f"(time() - ({_NO_RUN_SINCE_DUE}) > 1200)"
             f" unless on (connector) (sum by (connector) (aether_runs_open) > 0) and on () (time() - max({_LOOK})"
-            " < 300)",
+            f" < 300) or (time() - max by (connector) ({_NEXT}) > 1200)",
             holds="5m",
             summary="{{ $labels.connector }} was due and did not run.",
             description="{{ $labels.connector }} was due {{ $value | humanizeDuration }} ago, and no run was"
@@ -181,8 +186,36 @@ RUNS: Final = Group(
                     ),
                 ),
                 Case(
-                    what="it ran",
-                    series={f"{_DUE}{_MINE}": "0x60 3600x60", f"{_ASKED}{_MINE}": "5x60 3605x60", _LOOK: "0+60x120"},
+                    what="its time passed and nobody could settle it",
+                    series={
+                        f"{_NEXT}{_MINE}": "3600x120",
+                        f"{_DUE}{_MINE}": "0x120",
+                        f"{_ASKED}{_MINE}": "5x120",
+                        _LOOK: "0+60x120",
+                    },
+                    at="90m",
+                    fires=(
+                        Expected(
+                            labels={"connector": "staff"},
+                            summary="staff was due and did not run.",
+                            description="staff was due 30m 0s ago, and no run was asked for since; after 20 minutes it"
+                            " counts as missing.",
+                        ),
+                    ),
+                ),
+                Case(
+                    what="it ran, and the next time lies ahead",
+                    series={
+                        f"{_NEXT}{_MINE}": "3600x60 7200x60",
+                        f"{_DUE}{_MINE}": "0x60 3600x60",
+                        f"{_ASKED}{_MINE}": "5x60 3605x60",
+                        _LOOK: "0+60x120",
+                    },
+                    at="90m",
+                ),
+                Case(
+                    what="it was asked for three seconds before its time",
+                    series={f"{_DUE}{_MINE}": "0x60 3600x60", f"{_ASKED}{_MINE}": "5x60 3597x60", _LOOK: "0+60x120"},
                     at="90m",
                 ),
                 Case(

@@ -30,7 +30,7 @@ WITH_VALUE: Final = {
     "--wait-timeout",
 }
 OF_ONE: Final = {"run", "exec"}
-OF_MANY: Final = {"stop", "restart", "up", "build", "logs", "ps", "down", "kill", "pull"}
+OF_MANY: Final = {"stop", "restart", "up", "build", "logs", "ps", "down", "kill", "pull", "rm"}
 
 
 def commands(text: str) -> list[str]:
