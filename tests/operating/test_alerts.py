@@ -131,17 +131,24 @@ def test_what_is_critical_wakes_somebody_and_the_rest_waits(labels: dict[str, st
     assert done.stdout.strip() == receiver, done.stderr
 
 
-SEEN: Final = (
+Seen = tuple[tuple[dict[str, str], str], ...]
+DOWN: Final[Seen] = (
     ({"alertname": "BusDown", "severity": "critical", "component": "bus"}, "active"),
     ({"alertname": "ServiceDown", "severity": "critical", "component": "programs", "service": "differ"}, "suppressed"),
     ({"alertname": "RunStuck", "severity": "warning", "component": "runs", "connector": "staff"}, "suppressed"),
     ({"alertname": "AlarmRaised", "severity": "critical", "component": "safety", "code": "APL_STALE"}, "active"),
     ({"alertname": "Heartbeat", "severity": "none", "component": "programs"}, "active"),
 )
+UNRECORDED: Final[Seen] = (
+    ({"alertname": "AuditStopped", "severity": "critical", "component": "safety"}, "active"),
+    ({"alertname": "RunMissing", "severity": "critical", "component": "runs", "connector": "staff"}, "suppressed"),
+    ({"alertname": "RunStuck", "severity": "warning", "component": "runs", "connector": "staff"}, "active"),
+)
 
 
 @needs("prometheus-alertmanager")
-async def test_a_house_that_is_down_silences_what_follows_from_it_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", [DOWN, UNRECORDED], ids=["down", "unrecorded"])
+async def test_what_fails_silences_what_follows_from_it_and_nothing_else(tmp_path: Path, seen: Seen) -> None:
     port = any_free_port()
     process = subprocess.Popen(  # noqa: ASYNC220  started once, and nothing else goes on meanwhile
         [
@@ -153,18 +160,18 @@ async def test_a_house_that_is_down_silences_what_follows_from_it_and_nothing_el
     )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5, trust_env=False) as client:
-            found = await _told(client)
+            found = await _told(client, seen)
     finally:
         process.terminate()
         process.wait(timeout=10)
-    assert found == {labels["alertname"]: state for labels, state in SEEN}
+    assert found == {labels["alertname"]: state for labels, state in seen}
 
 
-async def _told(client: httpx.AsyncClient) -> dict[str, str]:
+async def _told(client: httpx.AsyncClient, seen: Seen) -> dict[str, str]:
     """Tell it the alerts and wait until it has decided upon all of them."""
     deadline = time.monotonic() + 30
     ends = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
-    alerts = [{"labels": labels, "endsAt": ends} for labels, _ in SEEN]
+    alerts = [{"labels": labels, "endsAt": ends} for labels, _ in seen]
     found: dict[str, str] = {}
     while time.monotonic() < deadline:
         try:
@@ -173,7 +180,7 @@ async def _told(client: httpx.AsyncClient) -> dict[str, str]:
         except httpx.HTTPError:
             answer = []
         found = {one["labels"]["alertname"]: one["status"]["state"] for one in answer}
-        if len(found) == len(SEEN) and "unprocessed" not in found.values():
+        if len(found) == len(seen) and "unprocessed" not in found.values():
             return found
         await asyncio.sleep(0.2)
     return found

@@ -2,8 +2,8 @@
 
 House, bus and Prometheus are real and the rules are those of deploy/prometheus, with every time divided by one number
 (`rules.FACTOR`, rules over days by one of their own). Printed is for each fault which alerts had to come, after how
-many seconds they fired, what else fired, and for how long. Words choose faults by their text. It takes about three
-quarters of an hour and belongs to no suite; the exit code is 1 when an alert did not come.
+many seconds they fired, what else fired, and for how long. Words choose faults by their text. It takes half an hour
+and belongs to no suite; the exit code is 1 when an alert did not come.
 
 An alert that is there in two severities must come in both. Of the burn rates, which each have four windows, one of
 each severity is enough.
