@@ -23,6 +23,12 @@ def test_a_fault_fires_each_alert_in_each_severity(monkeypatch: pytest.MonkeyPat
     assert fire.unfired() == {"DiskFills", "DiskLow critical"}
 
 
+@pytest.mark.skipif(why_not("prometheus") is not None, reason=str(why_not("prometheus")))
+def test_words_that_choose_nothing_are_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fire.main(["zzz"]) == 2
+    assert FAULTS[0].what in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("expr", "divided"),
     [

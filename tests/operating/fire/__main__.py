@@ -267,6 +267,10 @@ def main(words: Sequence[str]) -> int:
         say(f"neither a fault nor a reason names: {', '.join(sorted(gone))}")
         return 2
     chosen = [fault for fault in FAULTS if not words or any(word in fault.what for word in words)]
+    if not chosen:
+        say(f"no fault has any of {', '.join(words)} in its text; there are:")
+        say("\n".join(f"  {fault.what}" for fault in FAULTS))
+        return 2
     own = ", ".join(f"of {name} by {factor}" for name, factor in OWN_FACTORS.items())
     say(f"{len(chosen)} faults; every time of the rules is divided by {FACTOR}, {own}")
     # What is said here is for people; the programs' own logs lie with the house.
