@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+
+from tests.conformance.bench import Bench, Vendor
+from tests.conformance.rules import bench_module
 
 REPORT_VARIABLE = "AETHER_CONFORMANCE_REPORT"
 """Names the file to which the results are written as JSON, for the table of systems."""
@@ -17,6 +21,31 @@ Results = dict[str, dict[str, list[str]]]
 _results: Results = defaultdict(lambda: defaultdict(list))
 _left_out: set[str] = set()
 """Systems of which a selection has left tests out."""
+_without_vendor: set[str] = set()
+"""Systems behind which a bench has found nobody over HTTP; their next benches are not opened only to say so."""
+NO_VENDOR = "no simulator over HTTP stands behind this system"
+
+
+@pytest_asyncio.fixture
+async def bench(case: tuple[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """One entity of one system, set up for one test."""
+    system, entity = case
+    if system in _without_vendor and "vendor" in request.fixturenames:
+        pytest.skip(NO_VENDOR)
+    module = bench_module(system)
+    assert module is not None
+    async with module.opened(entity, tmp_path) as opened:
+        if opened.vendor is None:
+            _without_vendor.add(system)
+        yield opened
+
+
+@pytest.fixture
+def vendor(bench: Bench) -> Vendor:
+    """The control plane of the simulator behind the bench."""
+    if bench.vendor is None:
+        pytest.skip(NO_VENDOR)
+    return bench.vendor
 
 
 def system_of(item: pytest.Item) -> str | None:

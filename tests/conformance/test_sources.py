@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 import structlog
 from structlog.testing import capture_logs
 
@@ -20,12 +17,6 @@ from tests.conformance.source_suite import SourceSuite, pages_of
 
 UNSTEADY = {"SRC_UNSTABLE", "SRC_INCOMPLETE", "SRC_WRONG_SHAPE"}
 ONCE_MORE_SECONDS_MAX = 60.0
-
-
-def vendor_of(bench: Bench) -> Vendor:
-    if bench.vendor is None:
-        pytest.skip("no simulator over HTTP stands behind this system")
-    return bench.vendor
 
 
 async def read_or_error(bench: Bench) -> list[Page] | AetherError:
@@ -42,14 +33,6 @@ def rows_of(pages: list[Page]) -> int:
 
 @pytest.mark.parametrize("case", cases("source"), ids="-".join)
 class TestSources(SourceSuite):
-    @pytest_asyncio.fixture
-    async def bench(self, case: tuple[str, str], tmp_path: Path) -> AsyncIterator[Bench]:
-        system, entity = case
-        module = bench_module(system)
-        assert module is not None
-        async with module.opened(entity, tmp_path) as bench:
-            yield bench
-
     @shows("matches_its_manifest")
     async def test_manifest_names_the_key_among_the_columns(self, bench: Bench, case: tuple[str, str]) -> None:
         entity = REGISTRY.manifest(case[0]).entities[case[1]]
@@ -59,8 +42,7 @@ class TestSources(SourceSuite):
         assert len(set(keys)) == len(keys) == bench.rows
 
     @shows("judged_by_a_simulator")
-    async def test_nothing_is_asked_that_the_documents_forbid(self, bench: Bench) -> None:
-        vendor = vendor_of(bench)
+    async def test_nothing_is_asked_that_the_documents_forbid(self, bench: Bench, vendor: Vendor) -> None:
         await bench.source.check()
         await pages_of(bench.source, bench.entity)
         assert await vendor.journal(), "nothing was asked of the simulator"
@@ -70,8 +52,9 @@ class TestSources(SourceSuite):
 
     @shows("unsteady_lists_are_noticed")
     @pytest.mark.parametrize("fault", ["short_page", "repeated_page"])
-    async def test_a_page_cut_short_or_repeated_never_passes_for_a_whole(self, bench: Bench, fault: str) -> None:
-        vendor = vendor_of(bench)
+    async def test_a_page_cut_short_or_repeated_never_passes_for_a_whole(
+        self, bench: Bench, vendor: Vendor, fault: str
+    ) -> None:
         if not bench.is_paged:
             pytest.skip("this entity comes in one piece")
         await vendor.arm(fault, method="GET", path_pattern=bench.list_path, after=1)
@@ -83,9 +66,8 @@ class TestSources(SourceSuite):
     @shows("complete_reads_only")
     @pytest.mark.parametrize("fault", ["torn_body", "html_page"])
     async def test_a_body_that_is_torn_or_of_another_program_ends_the_reading_or_is_asked_for_again(
-        self, bench: Bench, fault: str
+        self, bench: Bench, vendor: Vendor, fault: str
     ) -> None:
-        vendor = vendor_of(bench)
         await vendor.arm(fault, method="GET", path_pattern=bench.list_path)
         read = await read_or_error(bench)
         assert await vendor.disarm() == 1, "the fault has not struck"
@@ -97,8 +79,7 @@ class TestSources(SourceSuite):
     # --- busy and broken --------------------------------------------------------------------------------------------
 
     @shows("throttling_is_heeded")
-    async def test_too_many_requests_are_waited_out(self, bench: Bench) -> None:
-        vendor = vendor_of(bench)
+    async def test_too_many_requests_are_waited_out(self, bench: Bench, vendor: Vendor) -> None:
         await vendor.arm("too_many_requests", method="GET", path_pattern=bench.list_path, times=2)
         read = await read_or_error(bench)
         assert await vendor.disarm() == 2
@@ -109,16 +90,16 @@ class TestSources(SourceSuite):
 
     @shows("empty_is_not_failed")
     @pytest.mark.parametrize("fault", ["server_error", "reset_before_effect"])
-    async def test_a_system_that_fails_on_is_an_error_and_never_an_empty_list(self, bench: Bench, fault: str) -> None:
-        vendor = vendor_of(bench)
+    async def test_a_system_that_fails_on_is_an_error_and_never_an_empty_list(
+        self, bench: Bench, vendor: Vendor, fault: str
+    ) -> None:
         await vendor.arm(fault, method="GET", path_pattern=bench.list_path, times=1_000)
         read = await read_or_error(bench)
         assert isinstance(read, AetherError), f"{rows_of(read)} rows came from a system that only fails"
         assert read.code in {"SRC_UNREACHABLE", "SRC_WRONG_SHAPE"}
 
     @shows("everything_is_bounded")
-    async def test_tries_have_an_end(self, bench: Bench) -> None:
-        vendor = vendor_of(bench)
+    async def test_tries_have_an_end(self, bench: Bench, vendor: Vendor) -> None:
         await vendor.arm("server_error", method="GET", path_pattern=bench.list_path, times=1_000)
         before = len(await vendor.journal())
         read = await read_or_error(bench)
@@ -127,8 +108,7 @@ class TestSources(SourceSuite):
         assert 2 <= len(asked) <= 40, f"{len(asked)} requests went to a system that only fails"
 
     @shows("empty_is_not_failed")
-    async def test_one_failure_in_between_is_asked_again(self, bench: Bench) -> None:
-        vendor = vendor_of(bench)
+    async def test_one_failure_in_between_is_asked_again(self, bench: Bench, vendor: Vendor) -> None:
         await vendor.arm("server_error", method="GET", path_pattern=bench.list_path, after=1)
         read = await read_or_error(bench)
         assert not isinstance(read, AetherError), read
@@ -156,8 +136,7 @@ class TestSources(SourceSuite):
     # --- leaving, telling and counting ------------------------------------------------------------------------------
 
     @shows("abandoned_without_trace")
-    async def test_a_reading_cancelled_within_a_page_ends_at_once(self, bench: Bench) -> None:
-        vendor = vendor_of(bench)
+    async def test_a_reading_cancelled_within_a_page_ends_at_once(self, bench: Bench, vendor: Vendor) -> None:
         await vendor.arm("slow", method="GET", path_pattern=bench.list_path, seconds=20)
         reading = asyncio.create_task(pages_of(bench.source, bench.entity))
         async with asyncio.timeout(10):

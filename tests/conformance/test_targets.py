@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from shared.errors import AetherError, NeedsPerson, OutcomeUnknown, RecordRefused, TargetMoved, TryLater
 from shared.hashing.canonical import canonical_json
 from shared.ports.system import Receipt, Target
 from shared.ports.wire import ChangeVerb, Record, Value, WireWrite
 from tests.conformance.bench import Bench, Vendor, Writing
-from tests.conformance.rules import REGISTRY, bench_module, cases, shows
+from tests.conformance.rules import REGISTRY, cases, shows
 from tests.conformance.source_suite import pages_of
 
 SHOWN_SECONDS_MAX = 10.0
 HONEST_UNKNOWN = (OutcomeUnknown,)
 NOT_DONE = (TryLater,)
 VERBS: tuple[ChangeVerb, ...] = ("create", "update", "suspend", "reactivate", "delete")
-
-
-def vendor_of(bench: Bench) -> Vendor:
-    if bench.vendor is None:
-        pytest.skip("no simulator over HTTP stands behind this system")
-    return bench.vendor
 
 
 def require(writing: Writing, verb: ChangeVerb) -> None:
@@ -37,14 +28,6 @@ def require(writing: Writing, verb: ChangeVerb) -> None:
 
 @pytest.mark.parametrize("case", cases("target"), ids="-".join)
 class TestTargets:
-    @pytest_asyncio.fixture
-    async def bench(self, case: tuple[str, str], tmp_path: Path) -> AsyncIterator[Bench]:
-        system, entity = case
-        module = bench_module(system)
-        assert module is not None
-        async with module.opened(entity, tmp_path) as bench:
-            yield bench
-
     @pytest.fixture
     def writing(self, bench: Bench) -> Writing:
         assert bench.writing is not None, "the manifest calls it a target; the bench must say what may be written"
@@ -131,10 +114,9 @@ class TestTargets:
     @shows("unknown_outcomes_are_said")
     @pytest.mark.parametrize("fault", ["reset_after_effect", "torn_body"])
     async def test_a_write_without_a_whole_answer_is_unknown_and_was_sent_once(
-        self, bench: Bench, writing: Writing, fault: str
+        self, bench: Bench, vendor: Vendor, writing: Writing, fault: str
     ) -> None:
         require(writing, "create")
-        vendor = vendor_of(bench)
         await vendor.arm(fault, path_pattern=write_path(writing))
         effects = await vendor.effects()
         with pytest.raises(HONEST_UNKNOWN):
@@ -145,10 +127,9 @@ class TestTargets:
 
     @shows("unknown_outcomes_are_said")
     async def test_a_server_error_after_a_write_is_never_called_done_or_failed(
-        self, bench: Bench, writing: Writing
+        self, bench: Bench, vendor: Vendor, writing: Writing
     ) -> None:
         require(writing, "create")
-        vendor = vendor_of(bench)
         await vendor.arm("server_error", path_pattern=write_path(writing), status=500)
         with pytest.raises((*HONEST_UNKNOWN, *NOT_DONE)):
             await written(bench, "create", None, writing.new(1), key="1")
@@ -156,9 +137,8 @@ class TestTargets:
 
     @shows("writes_are_sent_once")
     @pytest.mark.parametrize("fault", ["too_many_requests", "server_error", "reset_before_effect", "html_page"])
-    async def test_nothing_is_repeated_inside(self, bench: Bench, writing: Writing, fault: str) -> None:
+    async def test_nothing_is_repeated_inside(self, bench: Bench, vendor: Vendor, writing: Writing, fault: str) -> None:
         require(writing, "create")
-        vendor = vendor_of(bench)
         await vendor.arm(fault, path_pattern=write_path(writing), times=100)
         with pytest.raises(AetherError):
             await written(bench, "create", None, writing.new(1), key="1")
@@ -167,10 +147,9 @@ class TestTargets:
 
     @shows("answers_have_one_meaning")
     async def test_a_throttled_write_is_surely_not_done_and_says_how_long_to_wait(
-        self, bench: Bench, writing: Writing
+        self, bench: Bench, vendor: Vendor, writing: Writing
     ) -> None:
         require(writing, "create")
-        vendor = vendor_of(bench)
         await vendor.arm("too_many_requests", path_pattern=write_path(writing), retry_after_seconds=7)
         with pytest.raises(TryLater) as caught:
             await written(bench, "create", None, writing.new(1), key="1")
@@ -179,9 +158,8 @@ class TestTargets:
         assert len(bench.surroundings.slowed) == 1
 
     @shows("answers_have_one_meaning")
-    async def test_a_refused_credential_needs_a_person(self, bench: Bench, writing: Writing) -> None:
+    async def test_a_refused_credential_needs_a_person(self, bench: Bench, vendor: Vendor, writing: Writing) -> None:
         require(writing, "create")
-        vendor = vendor_of(bench)
         await vendor.arm("unauthorized", times=100)
         with pytest.raises(NeedsPerson) as caught:
             await written(bench, "create", None, writing.new(1), key="1")
@@ -190,9 +168,10 @@ class TestTargets:
         assert await shown(bench, key=key_of(writing, 1)) is None
 
     @shows("answers_have_one_meaning")
-    async def test_a_success_that_was_a_lie_shows_when_looked_at(self, bench: Bench, writing: Writing) -> None:
+    async def test_a_success_that_was_a_lie_shows_when_looked_at(
+        self, bench: Bench, vendor: Vendor, writing: Writing
+    ) -> None:
         require(writing, "update")
-        vendor = vendor_of(bench)
         before = await created(bench, 1)
         await vendor.arm("lying_success", path_pattern=write_path(writing))
         try:
@@ -242,8 +221,7 @@ class TestTargets:
         assert sum(page.rows.height for page in await pages_of(writing.target, bench.entity)) == bench.rows + 12
 
     @shows("judged_by_a_simulator")
-    async def test_no_write_of_ours_breaks_the_documents(self, bench: Bench, writing: Writing) -> None:
-        vendor = vendor_of(bench)
+    async def test_no_write_of_ours_breaks_the_documents(self, bench: Bench, vendor: Vendor, writing: Writing) -> None:
         if "create" in writing.can:
             before = await created(bench, 1)
             target_id = str(before["target_id"])

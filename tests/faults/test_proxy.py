@@ -59,7 +59,7 @@ async def _echoed(proxy: Proxy, body: bytes) -> bytes:
     reader, writer = await _open(proxy)
     try:
         writer.write(body)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await reader.readexactly(len(body))
     finally:
         writer.close()
@@ -93,10 +93,10 @@ async def test_latency_delays_each_way(upstream: Upstream) -> None:
 async def test_latency_is_not_paid_for_each_chunk_one_after_the_other(upstream: Upstream) -> None:
     body = b"x" * 1_000_000
     async with Proxy(upstream.port) as proxy:
-        proxy.fate = Fate(latency_seconds=0.1)
+        proxy.fate = Fate(latency_seconds=0.5)
         begun = time.monotonic()
         assert await _echoed(proxy, body) == body
-        assert time.monotonic() - begun < 60 * 0.1, "61 chunks, each delayed after the one before"
+        assert time.monotonic() - begun < 60 * 0.5, "61 chunks, each delayed after the one before"
 
 
 async def test_bandwidth_is_capped(upstream: Upstream) -> None:
@@ -147,7 +147,7 @@ async def test_forgotten_connection_is_reset_after_its_time(upstream: Upstream) 
         proxy.fate = Fate(ending="drop", lasts_seconds=0.2)
         reader, writer = await _open(proxy)
         writer.write(b"x")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with pytest.raises(ConnectionResetError):
                 await reader.read(1)
         writer.close()
@@ -161,7 +161,7 @@ async def test_slow_close_reaches_the_other_side_late(upstream: Upstream) -> Non
         await writer.drain()
         closed_at = time.monotonic()
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while upstream.saw_end_at is None:
                 await asyncio.sleep(0.01)
         assert upstream.saw_end_at - closed_at >= 0.4
@@ -187,7 +187,7 @@ async def test_stalled_bytes_wait_and_none_is_lost(upstream: Upstream) -> None:
         writer.write(b"wait")
         assert await _is_silent(reader)
         proxy.flow()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await reader.readexactly(4) == b"wait"
         writer.close()
 

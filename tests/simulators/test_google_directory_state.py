@@ -97,15 +97,15 @@ def test_a_large_account_is_paged_and_searched_by_key_quickly() -> None:
     with running_google(make_world(users=10_000), subject=ADMIN, queries_per_minute=None) as google:
         # The client that checks every answer would take longer than the simulator.
         google.api.event_hooks = {}
-        began = time.perf_counter()
+        began = time.process_time()
         pages = google.walk("/users", "users", customer="my_customer", maxResults="500")
-        walked = time.perf_counter() - began
+        walked = time.process_time() - began
         assert sum(map(len, pages)) == len({user for page in pages for user in page}) == 10_000
-        began = time.perf_counter()
+        began = time.process_time()
         for user_id in pages[-1][:100]:
             assert google.api.get(f"/users/{user_id}").status_code == 200
         # Generous: what is guarded against is a scan of all users for each.
-        assert (walked < 10.0, time.perf_counter() - began < 5.0) == (True, True)
+        assert (walked < 10.0, time.process_time() - began < 5.0) == (True, True)
 
 
 def test_the_program_serves_what_its_files_say_and_ends_cleanly(tmp_path: Path) -> None:

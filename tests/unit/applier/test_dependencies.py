@@ -100,9 +100,9 @@ def test_entity_that_needs_none_builds_on_none() -> None:
 def test_hundred_thousand_changes_that_name_one_group_take_seconds() -> None:
     joins = [JOINS.model_copy(update={"change_id": f"j{n}"}) for n in range(50_000)]
     leaves = [LEAVES.model_copy(update={"change_id": f"l{n}"}) for n in range(50_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     built = Dependencies([MAKES, *joins, *leaves, ENDS], ENTITIES)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert built.builds_on("j49999") == (MAKES.change_id,)
     assert len(built.builds_on(ENDS.change_id)) == 50_000
 
