@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.canaries import Watching
 
@@ -30,6 +31,8 @@ ORDER: Final = (
 )
 _HERE: Final = Path(__file__).parent
 WATCHING: Final = Watching()
+settings.register_profile("busy", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes says more of the machine than of the code
 
 
 @pytest.fixture(scope="session", autouse=True)

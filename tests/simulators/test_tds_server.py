@@ -115,13 +115,13 @@ def test_the_control_plane_shows_and_changes_what_runs() -> None:  # T34
             assert control.put("/state", json=state).status_code == 204
             assert asked(running, "SELECT COUNT(*) FROM STF") == [(0,)]
             with pytest.raises(Exception, match="229"):
-                asked(running, "INSERT INTO STF (ID) VALUES (4711)")
+                asked(running, "INSERT INTO STF (ID) VALUES (471104711)")
             violations = control.get("/violations").json()["violations"]
             assert [entry["rule"] for entry in violations] == ["T21"]
             assert control.get("/state").json()["violations"] == violations
             entries = control.get("/journal").json()["entries"]
             assert entries[-1]["text"] == "INSERT INTO STF (ID) VALUES (?)"
-            assert "4711" not in json.dumps(entries) + json.dumps(violations)
+            assert "471104711" not in json.dumps(entries) + json.dumps(violations)
             assert control.put("/state", json={"databases": 1}).status_code == 422
             assert control.patch("/switches", json={"shuffle_without_order": True}).json()["shuffle_without_order"]
             assert control.patch("/switches", json={"encryption": "perhaps"}).status_code == 422
