@@ -6,6 +6,7 @@ no person in what it prints, logs or leaves behind (`tests.support.canaries`).
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
@@ -59,6 +60,12 @@ def pytest_runtest_makereport(
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: to look through it for garbage over and over took an eighth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _place(path: Path) -> int:

@@ -22,6 +22,7 @@ from shared.ports.surroundings import Surroundings
 from shared.ports.system import Source, Target
 from shared.ports.wire import Record, Value, Wire
 from shared.secrets import Secret
+from tests.support.without_tls import TRUSTS_NOBODY
 
 
 class Observed:
@@ -63,7 +64,7 @@ class Vendor:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._control = httpx.AsyncClient(base_url=f"{url}/_sim", trust_env=False, timeout=30.0)
+        self._control = httpx.AsyncClient(base_url=f"{url}/_sim", trust_env=False, timeout=30.0, verify=TRUSTS_NOBODY)
 
     async def arm(self, kind: str, **options: Any) -> None:
         """Arm one fault of `simulators.kit.faults`."""

@@ -14,6 +14,7 @@ from simulators.kit.serve import serving
 from simulators.kit.staging import Stage
 from simulators.titanhst.app import TitanConfig, create_app
 from tests.support.whole import pytest_collection_modifyitems
+from tests.support.without_tls import TRUSTS_NOBODY
 
 __all__ = ["pytest_collection_modifyitems"]
 
@@ -94,7 +95,9 @@ def running_titan(count: int = 0, **settings: Any) -> Iterator[Titan]:
 
         def client(base: str, token: str | None = None) -> httpx.Client:
             headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-            return stack.enter_context(httpx.Client(base_url=base, headers=headers, timeout=10.0, trust_env=False))
+            return stack.enter_context(
+                httpx.Client(base_url=base, headers=headers, timeout=10.0, trust_env=False, verify=TRUSTS_NOBODY)
+            )
 
         yield Titan(
             url=url,

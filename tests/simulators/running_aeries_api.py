@@ -15,6 +15,7 @@ from simulators.aeries_api.certificates import Certificate
 from simulators.aeries_api.switches import AeriesSwitches
 from simulators.kit.serve import serving
 from simulators.kit.staging import Stage
+from tests.support.without_tls import TRUSTS_NOBODY
 
 CERTIFICATE = "Abcdefgh01234567Abcdefgh01234567"
 READER = "Reader00000000000000000000000000"
@@ -193,7 +194,9 @@ def running_aeries(seed: Any = None, *, virtual_directory: str = "aeries", **swi
         url = stack.enter_context(serving(create_app(config)))
 
         def client(base: str, headers: dict[str, str]) -> httpx.Client:
-            return stack.enter_context(httpx.Client(base_url=base, headers=headers, timeout=10.0, trust_env=False))
+            return stack.enter_context(
+                httpx.Client(base_url=base, headers=headers, timeout=10.0, trust_env=False, verify=TRUSTS_NOBODY)
+            )
 
         api = "/".join(part for part in (url, virtual_directory, "api/v5") if part)
         yield RunningAeries(

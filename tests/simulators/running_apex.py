@@ -12,6 +12,7 @@ from simulators.apex.app import ApexConfig, create_app
 from simulators.apex.switches import ApexSwitches
 from simulators.kit.serve import serving
 from simulators.kit.staging import Stage
+from tests.support.without_tls import TRUSTS_NOBODY
 
 CLIENT_ID = "apex-client"
 CLIENT_SECRET = "apex-secret-of-the-tests"
@@ -154,7 +155,9 @@ def running_apex(*, path_prefix: str = "", document: Any = None, **switches: Any
         url = stack.enter_context(serving(create_app(config)))
 
         def client(base: str, **headers: str) -> httpx.Client:
-            return stack.enter_context(httpx.Client(base_url=base, headers=headers, timeout=20.0, trust_env=False))
+            return stack.enter_context(
+                httpx.Client(base_url=base, headers=headers, timeout=20.0, trust_env=False, verify=TRUSTS_NOBODY)
+            )
 
         anyone = client(url)
         token = anyone.post("/token", json=TOKEN_BODY, auth=BASIC).json()["access_token"]

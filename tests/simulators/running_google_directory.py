@@ -17,6 +17,7 @@ from simulators.google_directory.switches import GoogleSwitches
 from simulators.kit.serve import serving
 from simulators.kit.staging import Stage
 from tests.simulators.google_discovery import check_answer
+from tests.support.without_tls import TRUSTS_NOBODY
 
 SCOPE = "https://www.googleapis.com/auth/admin.directory."
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -210,7 +211,7 @@ def running_google(document: Any = None, *, subject: str = ADMIN, **switches: An
         problems: list[str] = []
 
         def client(base: str, **hooks: list[Callable[..., Any]]) -> httpx.Client:
-            made = httpx.Client(base_url=base, timeout=20.0, trust_env=False, event_hooks=hooks)
+            made = httpx.Client(base_url=base, timeout=20.0, trust_env=False, event_hooks=hooks, verify=TRUSTS_NOBODY)
             return stack.enter_context(made)
 
         def judge(answer: httpx.Response) -> None:

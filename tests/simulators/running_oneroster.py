@@ -16,6 +16,7 @@ from simulators.kit.serve import serving
 from simulators.kit.staging import Stage
 from simulators.oneroster.app import OneRosterConfig, create_app
 from simulators.oneroster.switches import OneRosterSwitches
+from tests.support.without_tls import TRUSTS_NOBODY
 
 CLIENT_ID = "roster-client"
 CLIENT_SECRET = "roster-secret-of-the-tests"
@@ -186,7 +187,9 @@ def running_oneroster(*, document: Any = None, settings: Any = None, **switches:
         url = stack.enter_context(serving(create_app(config)))
 
         def client(base: str, **headers: str) -> httpx.Client:
-            return stack.enter_context(httpx.Client(base_url=base, headers=headers, timeout=20.0, trust_env=False))
+            return stack.enter_context(
+                httpx.Client(base_url=base, headers=headers, timeout=20.0, trust_env=False, verify=TRUSTS_NOBODY)
+            )
 
         anyone = client(url)
         prefix = f"/{config.path_prefix}" if config.path_prefix else ""

@@ -25,6 +25,7 @@ import pytest
 
 from cli.stack import BUS, SIMULATOR, Stack
 from shared.secrets import Secret
+from tests.support.without_tls import TRUSTS_NOBODY
 
 SECRET_CHARS_MIN: Final = 12
 PEOPLE_PER_CLASS: Final = 2
@@ -163,7 +164,7 @@ def hits_in_folder(data: Path, canaries: Canaries) -> list[str]:
 async def metrics_of(stack: Stack) -> dict[str, bytes]:
     """What every program that runs tells of itself."""
     found = {}
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=5, verify=TRUSTS_NOBODY) as client:
         for name in stack.names():
             if name in (BUS, SIMULATOR) or not (address := stack.admin_url(name)):
                 continue

@@ -50,6 +50,7 @@ from shared.run.states import RunStatus, is_terminal
 from shared.secrets import resolve
 from simulators.district.__main__ import make
 from tests.support.canaries import plant
+from tests.support.without_tls import TRUSTS_NOBODY
 
 CONNECTOR = "titanhst-staff"
 BOTH = PersonSpec("both", "both", ("operator", "approver"))
@@ -208,7 +209,7 @@ class Road:
 
     async def until_ready(self, service: str) -> None:
         """Wait until a service says that it takes work, as an orchestrator would ask it."""
-        async with asyncio.timeout(WAIT_SECONDS_MAX), httpx.AsyncClient() as client:
+        async with asyncio.timeout(WAIT_SECONDS_MAX), httpx.AsyncClient(verify=TRUSTS_NOBODY) as client:
             while True:
                 # While it is being brought back it has no address, or nobody listens there.
                 with contextlib.suppress(httpx.HTTPError):
@@ -220,7 +221,7 @@ class Road:
 
     async def vendor(self, method: str, path: str, body: object = None) -> Any:
         """One call of the vendor's control plane."""
-        async with httpx.AsyncClient(base_url=self.stack.vendor_url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.stack.vendor_url, timeout=30, verify=TRUSTS_NOBODY) as client:
             response = await client.request(method, f"/_sim/{path}", json=body)
             response.raise_for_status()
             return response.json() if response.content else None

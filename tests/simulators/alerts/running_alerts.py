@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +14,10 @@ from simulators.alerts.app import AlertsConfig, create_app
 from simulators.alerts.switches import AlertsSwitches
 from simulators.kit.serve import serving
 from simulators.kit.staging import Stage
+from tests.support.without_tls import TRUSTS_NOBODY
 
 ID, SECRET, KEY, BEARER = "klaxon-client", "klaxon-secret-of-the-tests", "klaxon-key", "klaxon-bearer"
 ORGANIZATION = 9001
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Never used, but a client without one of its own reads the machine's certificates first."""
 
 
 @dataclass
@@ -104,7 +102,7 @@ def running_alerts(count: int = 25, **switches: Any) -> Iterator[Klaxon]:
         stage=Stage(clock=clock.read, monotonic=clock.read_monotonic),
     )
     with serving(create_app(config)) as url:
-        options: dict[str, Any] = {"timeout": 10.0, "trust_env": False, "verify": PLAIN}
+        options: dict[str, Any] = {"timeout": 10.0, "trust_env": False, "verify": TRUSTS_NOBODY}
         query = {"organizationId": str(ORGANIZATION)}
         with (
             httpx.Client(base_url=f"{url}/v1", params=query, headers={"x-api-key": KEY}, **options) as client,

@@ -94,7 +94,15 @@ READERS = {"items": read_items, "feed": read_feed, "linked": read_linked}
 
 
 def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=5.0, headers=SECRET, verify=PLAIN)
+    return httpx.AsyncClient(
+        trust_env=False,
+        follow_redirects=False,
+        timeout=5.0,
+        headers=SECRET,
+        verify=PLAIN,
+        # What comes behind an answer must not be the next one's.
+        limits=httpx.Limits(max_keepalive_connections=0),
+    )
 
 
 async def _get(
