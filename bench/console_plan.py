@@ -64,6 +64,7 @@ def change(number: int, rng: random.Random) -> Change:
         target_id=str(number), change_class=kind, verb="update", fields=tuple(fields), precondition=None,
         write=Write(method="PUT", path="/staff", body=None), wave=1,
         commitment_key=sha256_hex(f"key {number}".encode()),
+        cohort=f"site={other if kind is ChangeClass.CREATE else site}",
     )  # fmt: skip
 
 

@@ -74,18 +74,12 @@ class CohortNames:
         # A value may hold what looks like one more field; the fields of the contract stand in every name.
         self._fields = min((_COHORT_FIELD.findall(name) for name in self._names), key=len, default=[])
 
-    def of(self, change: Change, personal: Collection[str]) -> str | None:
-        """The cohort in which the guard counted the change; None where the change does not show it.
-
-        A record is counted where it is before the plan, a new one where it will be. A change holds the fields that it
-        changes and no others, so the cohort of most updates is not known here.
-        """
-        is_new = change.change_class is ChangeClass.CREATE
-        values = {field.name: field.after if is_new else field.before for field in change.fields}
-        if not self._fields or any(name not in values or name in personal for name in self._fields):
+    def of(self, change: Change, personal: frozenset[str]) -> str | None:
+        """The cohort in which the guard counted the change; None where that is none of the plan's, or tells of a
+        personal field."""
+        if change.cohort not in self._names or not personal.isdisjoint(self._fields):
             return None
-        name = ", ".join(f"{field}={shown(values[field]) or '-'}" for field in self._fields)
-        return name if name in self._names else None
+        return change.cohort
 
 
 def masked(value: Value) -> str | None:

@@ -25,8 +25,13 @@ class Counting:
         )
         """Whether anything is counted at all; otherwise no caller need put whole records together."""
 
-    def count(self, change_class: ChangeClass, fields: Iterable[str], *, before: Record | None, after: Record) -> None:
-        """Count a change of these fields; both records are normalised and whole, `before` is None for a create."""
+    def count(
+        self, change_class: ChangeClass, fields: Iterable[str], *, before: Record | None, after: Record
+    ) -> str | None:
+        """Count a change of these fields and return its cohort, None where the contract names none.
+
+        Both records are normalised and whole, `before` is None for a create.
+        """
         contract, drafted, name = self._contract, self._drafted, change_class.value
         here = after if before is None else before
         cohort = cohort_of(contract, here) if contract.cohort else None
@@ -37,10 +42,10 @@ class Counting:
         if cohort is not None:
             drafted.cohort_changes.setdefault(cohort, Counter())[name] += 1
         if self._declaration_of is None:
-            return
+            return cohort
         declaration = self._declaration_of(change_class=change_class, before=before, after=after)
         if declaration is None:
-            return
+            return cohort
         declared = drafted.declared
         declared.by_id[declaration] += 1
         declared.by_class[name] += 1
@@ -50,3 +55,4 @@ class Counting:
             declared.by_group[group] += 1
         if before is not None and change_class not in DESTRUCTIVE:
             declared.by_field.update(list(fields))  # a mapping would be added up by its values
+        return cohort

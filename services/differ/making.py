@@ -47,6 +47,8 @@ class _Subject:
     memory: Memory | None
     commitment_key: bytes
     commit_to: CommitTo
+    cohort: str | None = None
+    """Where the guard counts its change; known when it is counted."""
 
 
 class Maker:
@@ -146,7 +148,7 @@ class Maker:
         fields = [self._field(cell.name, cell.shown, cell.wanted, subject) for cell in cells]
         if self._counting.is_needed:
             before = self._record(part.known[row])
-            self._counting.count(change_class, after, before=before, after={**before, **after})
+            subject.cohort = self._counting.count(change_class, after, before=before, after={**before, **after})
         verb: ChangeVerb = "reactivate" if was_suspended and self._classes.reactivates(after) else "update"
         written = self._with_companions(after, lambda: self._record(part.known[row]))
         self._finish(subject, change_class, verb, fields, after, written, self._record(part.shown[row]))
@@ -163,7 +165,7 @@ class Maker:
             return
         fields = [self._field(name, None, value, subject) for name, value in after.items()]
         if self._counting.is_needed:
-            self._counting.count(change_class, after, before=None, after=wanted)
+            subject.cohort = self._counting.count(change_class, after, before=None, after=wanted)
         self._finish(subject, change_class, "create", fields, after, after, None)
 
     def _remove(
@@ -185,7 +187,7 @@ class Maker:
             {"name": name, "before": shown[name], "after": value, "cause": cause} for name, value in after.items()
         ]
         if self._counting.is_needed:
-            self._counting.count(fate.change_class, after, before=known, after={**known, **after})
+            subject.cohort = self._counting.count(fate.change_class, after, before=known, after={**known, **after})
         written = self._with_companions(after, lambda: known) if fate.change_class is ChangeClass.SUSPEND else {}
         self._finish(subject, fate.change_class, _VERBS[fate.change_class], fields, after, written, shown)
 
@@ -305,6 +307,7 @@ class Maker:
                     },
                     "commitment_key": subject.commitment_key.hex(),
                     "wave": entity.waves.destructive if change_class in DESTRUCTIVE else entity.waves.constructive,
+                    "cohort": subject.cohort,
                     "marks": ("deferred",) if memory is not None and change_id in memory.deferred else (),
                 }
             )

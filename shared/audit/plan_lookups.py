@@ -73,7 +73,7 @@ class ChangeGroup:
     """Changes that have something in common."""
 
     name: str | None
-    """Name of the class, cohort or entity, or the digest of what alike changes do; None for an unknown cohort."""
+    """Name of the class, cohort or entity, or the digest of what alike changes do; None for no cohort."""
     number: int
     sample: ChangeView
     """The first of them."""

@@ -207,7 +207,7 @@ class ChangeView(Document):
     wave: int | None = None
     """When it is carried out among the others; destructive changes stand in the last wave."""
     cohort: str | None = None
-    """The guard's cohort of the record, where the change itself shows it."""
+    """The guard's cohort of the record; null where the contract names none, or it tells of a personal field."""
     alike: str | None = None
     """The same for changes of one entity and class that do the same to the same fields, personal values left out."""
     record: str | None = None

@@ -95,6 +95,9 @@ class Change(Document):
     """Key of this record's commitments, hex. It travels with the page, never with the audit log."""
     wave: int = Field(ge=1)
     """Order of execution; destructive changes stand in the last wave."""
+    cohort: str | None = None
+    """Cohort in which the guard counts it, as `location=TL-010, role=TEACHER`; null where the contract names none. It
+    follows from the record, which a change does not hold whole."""
     marks: tuple[Mark, ...] = ()
     """For the reviewer only: marks are part of no digest of the plan and change nothing."""
 
@@ -140,7 +143,7 @@ def leaf_of(change: Change) -> bytes:
     """The change as it enters the plan's digest: personal values replaced by commitments under the record's key.
 
     Canonical JSON. Anybody who holds the page can compute it; who holds only the digest learns no value. Marks are
-    not in it.
+    not in it; the cohort is where there is one.
     """
     commitment_to = committer(bytes.fromhex(change.commitment_key))
     nothing = ""  # what every field of a create was before; committed to once, and only where it is needed
@@ -171,6 +174,7 @@ def leaf_of(change: Change) -> bytes:
                 "body": commitment_to(change.write.body),
             },
             "wave": change.wave,
+            **({} if change.cohort is None else {"cohort": commitment_to(change.cohort)}),
         }
     )
 

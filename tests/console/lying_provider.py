@@ -31,6 +31,7 @@ class Liar:
         self.nonce = ""
         self.asked: list[str] = []
         self.forms: list[dict[str, list[str]]] = []
+        self.authorizations: list[str | None] = []
 
     def answer(self, path: str) -> Answer:
         """What is answered at a path."""
@@ -79,6 +80,7 @@ def serving() -> Iterator[Liar]:
         def do_POST(self) -> None:
             sent = self.rfile.read(int(self.headers.get("content-length", "0")))
             liar.forms.append(parse_qs(sent.decode()))
+            liar.authorizations.append(self.headers.get("authorization"))
             self._answer()
 
         def _answer(self) -> None:

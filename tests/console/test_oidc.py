@@ -206,7 +206,7 @@ def liar(socket_of_liar: Liar) -> Liar:
     """The provider, honest again."""
     liar = socket_of_liar
     liar.claims, liar.header, liar.bend, liar.bend_token = {}, {}, {}, None
-    liar.asked, liar.forms = [], []
+    liar.asked, liar.forms, liar.authorizations = [], [], []
     return liar
 
 
@@ -231,6 +231,27 @@ async def test_honest_answer_is_believed_and_the_verifier_goes_to_the_provider_o
         assert (await _come(anna, liar)).headers["location"] == "/account"
     assert len(liar.forms[0]["code_verifier"][0]) >= 43
     assert liar.forms[0]["redirect_uri"] == [f"{ORIGIN}/sign-in/answer"]
+
+
+async def test_client_secret_is_renewed_while_the_console_runs(
+    liar: Liar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ASVS 13.3.4."""
+    secret = tmp_path / "client-secret"
+    secret.write_text("first")
+    async with _seats_at(liar.issuer, tmp_path, monkeypatch, oidc_client_secret=f"file:{secret}") as seats:
+        for word in ("first", "second"):
+            secret.write_text(word)
+            async with seats.browser() as anna:
+                assert (await _come(anna, liar)).status_code == 303
+        sent = [base64.b64decode((one or "").removeprefix("Basic ")).decode() for one in liar.authorizations]
+        assert sent == [f"{CLIENT}:first", f"{CLIENT}:second"]
+        secret.unlink()
+        async with seats.browser() as anna:
+            answer = await _come(anna, liar)
+        assert answer.status_code == 403 and "cannot prove itself to the provider" in answer.text
+        assert str(secret) not in answer.text
+    assert len(liar.forms) == 2
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_contact_as_read_and_as_compared(existing: pl.DataFrame) -> None:
 
 def test_change(change: Change) -> None:
     written = change.model_dump(
-        mode="json", include={"key", "target_id", "change_class", "verb", "fields", "write", "wave"}
+        mode="json", include={"key", "target_id", "change_class", "verb", "fields", "write", "wave", "cohort"}
     )
     assert block(written) in shown()
     assert change.change_id in shown()

@@ -16,13 +16,15 @@ from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
 import httpx
+import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from services.console.settings import ConsoleSettings
 from shared.clock import Clock
-from shared.secrets import resolve
+from shared.errors import NeedsPerson, TryLater
+from shared.secrets import forget_kept, resolve
 
 ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 """Signatures of a key that the provider publishes; never `none`, never one made with a shared secret."""
@@ -33,6 +35,8 @@ ATTEMPT_SECONDS: Final = 600
 KNOWN_SECONDS: Final = 3_600.0
 """How long the provider's description and keys are believed; an unknown key asks for them anew."""
 RANDOM_BYTES: Final = 32
+
+log = structlog.get_logger(__name__)
 
 
 class ProviderRefused(Exception):
@@ -120,14 +124,12 @@ class Provider:
             "code_verifier": attempt.verifier,
             "client_id": self._client_id,
         }
-        secret = self._settings.oidc_client_secret
-        answer = await self._ask(
-            "POST",
-            str(self._description["token_endpoint"]),
-            data=form,
-            # Both are form-encoded before they are joined: RFC 6749, 2.3.1.
-            auth=None if secret is None else (quote_plus(self._client_id), quote_plus(resolve(secret))),
-        )
+        where, credential = str(self._description["token_endpoint"]), await self._credential()
+        try:
+            answer = await self._ask("POST", where, data=form, auth=credential)
+        except ProviderRefused:
+            forget_kept()  # the client secret may have been renewed since it was read
+            raise
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise ProviderRefused("The provider's answer holds no identity.")
@@ -140,6 +142,21 @@ class Provider:
         if not isinstance(name, str) or not name:
             raise ProviderRefused(f"The identity has no {self._settings.oidc_user_claim}, which names the person here.")
         return name
+
+    async def _credential(self) -> tuple[str, str] | None:
+        """What the console proves itself with to the provider; read at each sign-in, so that it may be renewed."""
+        reference = self._settings.oidc_client_secret
+        if reference is None:
+            return None
+        try:
+            secret = await asyncio.to_thread(resolve, reference)  # some secrets lie with a server
+        except (NeedsPerson, TryLater) as error:
+            log.error("console_client_secret_unreadable", code=error.code, problem=error.message)
+            raise ProviderRefused(
+                "This house cannot prove itself to the provider; its admin finds the reason in the console's log."
+            ) from None
+        # Both are form-encoded before they are joined: RFC 6749, 2.3.1.
+        return quote_plus(self._client_id), quote_plus(secret)
 
     def _check_freshness(self, claims: dict[str, Any], attempt: Attempt) -> None:
         at = claims.get("auth_time")

@@ -161,7 +161,7 @@ class GroupShown(Document):
 
     by: Grouping
     name: str | None
-    """What they have in common; None for an unknown cohort."""
+    """What they have in common; None for no cohort."""
     number: int
     sample: ChangeView
 

@@ -34,6 +34,7 @@ def change(number: int, kind: ChangeClass = ChangeClass.UPDATE, *, key: str | No
         target_id=None, change_class=kind, verb="update", fields=fields, precondition=None,
         write=Write(method="PUT", path="/x", body={"last_name": SECRET}),
         commitment_key=sha256_hex(f"key {number}".encode()), wave=2,
+        cohort=f"site={fields[1].after if is_new else fields[1].before}",
     )  # fmt: skip
 
 

@@ -44,39 +44,20 @@ def test_a_key_that_is_personal_is_masked_too(key: str, text: str) -> None:
     assert view_of(change(key=key), PERSONAL).key == text
 
 
-def moved(kind: ChangeClass, before: str | None, after: str | None, *, role: str | None = "TEACHER") -> Change:
-    """A change of the fields that the guard's cohorts are made of."""
-    fields = (
-        FieldChange(name="location", before=before, after=after, cause=Cause.SOURCE_CHANGE),
-        FieldChange(name="role", before=role, after=role, cause=Cause.SOURCE_CHANGE),
-    )
-    return change().model_copy(update={"change_class": kind, "fields": fields})
+COHORT = "location=A, b=c, role=TEACHER"
+COHORTS = CohortNames(("location=TL-010, role=TEACHER", "location=-, role=TEACHER", COHORT))
 
 
-COHORTS = CohortNames(("location=TL-010, role=TEACHER", "location=-, role=TEACHER", "location=A, b=c, role=TEACHER"))
+def test_a_change_is_in_the_cohort_where_the_guard_counted_it() -> None:
+    assert COHORTS.of(change().model_copy(update={"cohort": COHORT}), frozenset({"last_name"})) == COHORT
+    assert COHORTS.of(change(), frozenset()) is None
 
 
-@pytest.mark.parametrize(
-    ("kind", "before", "after", "cohort"),
-    [
-        (ChangeClass.UPDATE, "TL-010", "TL-020", "location=TL-010, role=TEACHER"),
-        (ChangeClass.CREATE, None, "TL-010", "location=TL-010, role=TEACHER"),
-        (ChangeClass.CREATE, None, None, "location=-, role=TEACHER"),
-        (ChangeClass.UPDATE, "A, b=c", "TL-010", "location=A, b=c, role=TEACHER"),
-        (ChangeClass.UPDATE, "TL-999", "TL-010", None),  # the guard has no such cohort
-    ],
-)
-def test_a_change_is_in_the_cohort_where_the_guard_counted_it(
-    kind: ChangeClass, before: str | None, after: str | None, cohort: str | None
-) -> None:
-    assert COHORTS.of(moved(kind, before, after), ()) == cohort
-
-
-def test_a_cohort_is_not_told_where_the_change_does_not_show_it_or_it_is_personal() -> None:
-    whole = moved(ChangeClass.UPDATE, "TL-010", "TL-020")
-    assert COHORTS.of(whole.model_copy(update={"fields": whole.fields[:1]}), ()) is None
-    assert COHORTS.of(whole, {"role"}) is None
-    assert CohortNames(()).of(whole, ()) is None
+def test_a_cohort_is_not_told_that_is_none_of_the_plans_or_personal() -> None:
+    assert COHORTS.of(change().model_copy(update={"cohort": "location=TL-999, role=TEACHER"}), frozenset()) is None
+    told = change().model_copy(update={"cohort": COHORT})
+    assert COHORTS.of(told, frozenset({"role"})) is None
+    assert CohortNames(()).of(told, frozenset()) is None
 
 
 def test_changes_are_alike_that_do_the_same_whatever_they_do_to_personal_fields() -> None:

@@ -390,6 +390,17 @@ def test_cohorts_count_a_record_where_it_is_and_a_new_one_where_it_will_be() -> 
         "role=-, active=true": {"create": 1},
         "role=NURSE, active=true": {"suspend": 1},
     }
+    told = {change.key: change.cohort for part in [*outcome.pairs, outcome.settled] for change in part.changes}
+    # E1 changes role only: its cohort follows from the record, not from what the change holds.
+    assert told == {
+        "E1": "role=TEACHER, active=true",
+        "E3": "role=NURSE, active=true",
+        "E5": "role=-, active=true",
+    }
+
+
+def test_a_change_has_no_cohort_where_the_contract_names_none() -> None:
+    assert [change.cohort for change in run([want(1, role="NURSE")], [record(1)]).changes] == [None]
 
 
 def test_declared_changes_are_counted_apart() -> None:

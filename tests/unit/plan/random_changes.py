@@ -34,6 +34,7 @@ CHANGES = st.builds(
     write=st.builds(Write, method=TEXT, path=TEXT, body=st.none() | st.dictionaries(TEXT, VALUES, max_size=4)),
     commitment_key=HEX_32,
     wave=st.integers(1, INTEGER_MAX),
+    cohort=st.none() | TEXT,
     marks=st.sampled_from([(), ("deferred",)]),
 )
 ASIDES = st.builds(

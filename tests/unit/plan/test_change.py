@@ -32,6 +32,9 @@ def test_leaf_is_the_canonical_form_of_the_change_with_commitments_for_values(on
     document = one.model_dump(mode="json")
     key = document.pop("commitment_key")
     del document["marks"]
+    cohort = document.pop("cohort")
+    if cohort is not None:
+        document["cohort"] = committed(key, cohort)
     document["class"] = document.pop("change_class")
     document["key"] = committed(key, document["key"])
     document["write"]["body"] = committed(key, document["write"]["body"])
