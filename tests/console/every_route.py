@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from services.console.accounts.opening import open_accounts
 from services.console.pages import PAGES
 from services.console.visiting import Visitor
+from shared.clock import Clock
 from shared.events.queries import (
     ConnectionAnswer,
     QuarantineAnswer,
@@ -285,8 +286,11 @@ class SpelledAccounts(StubAccounts):
         """Nothing ends: the next request spells its person again."""
 
 
-async def whole_console(data: Path, folder: Path, *, audit_database: Path | None = None) -> ConsoleUnderTest:
-    """A console with everything that a page can show: accounts, local tables, and services that answer."""
+async def whole_console(
+    data: Path, folder: Path, *, audit_database: Path | None = None, clock: Clock | None = None, **settings: Any
+) -> ConsoleUnderTest:
+    """A console with everything that a page can show: accounts, local tables, and services that answer; `settings`
+    take the place of those of the console."""
     key = folder / "session.key"
     key.write_text("0123456789abcdef" * 4)
     record = audit_database or data / "auditor.db"
@@ -298,10 +302,14 @@ async def whole_console(data: Path, folder: Path, *, audit_database: Path | None
     made = console_under_test(
         data,
         audit_database=record,
+        clock=clock,
         session_key=f"file:{key}",
-        database_url=f"sqlite+aiosqlite:///{folder / 'console.db'}",
-        local_database_url=address,
         local_table_prefix="aether_",
+        **{
+            "database_url": f"sqlite+aiosqlite:///{folder / 'console.db'}",
+            "local_database_url": address,
+            **settings,
+        },
     )
     console = made.console
     console.accounts = SpelledAccounts(  # type: ignore[assignment]  # asks the real ones

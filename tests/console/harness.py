@@ -28,7 +28,7 @@ from services.console.site import Console, site
 from services.console.telling import Telling
 from services.console.visiting import COOKIE, Visitor
 from shared.asking.problem import CommandFailed
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.events.commands import Reply
 from shared.events.operating import CredentialList
 from shared.events.queries import DeclaredAnswer, HealthAnswer, QuarantineAnswer
@@ -171,7 +171,9 @@ class ConsoleUnderTest:
         return httpx.AsyncClient(transport=transport, base_url=ORIGIN)
 
 
-def console_under_test(data: Path, *, audit_database: Path | None = None, **settings: Any) -> ConsoleUnderTest:
+def console_under_test(
+    data: Path, *, audit_database: Path | None = None, clock: Clock | None = None, **settings: Any
+) -> ConsoleUnderTest:
     """A console over the data folder of a house that has stopped; `audit_database` takes another file's record."""
     told: list[dict[str, Any]] = []
 
@@ -193,7 +195,7 @@ def console_under_test(data: Path, *, audit_database: Path | None = None, **sett
             **settings,
         }
     )
-    clock = SystemClock()
+    clock = clock or SystemClock()
     acting = RecordedActing()
     records = Records.open(chosen.audit_database_url)
     console = Console(

@@ -13,8 +13,8 @@ def make(path: Path, *, key: str, change_id: str) -> str:
     with sqlite3.connect(path) as database:
         database.execute(
             "CREATE TABLE aether_staff (row_id INTEGER PRIMARY KEY, staff_id VARCHAR(200) UNIQUE,"
-            " last_name VARCHAR(100), email VARCHAR(255), title VARCHAR(100), school_code VARCHAR(20), hire_date DATE,"
-            " active BOOLEAN, shoe_size VARCHAR(9), written_by VARCHAR(200), written_at VARCHAR(24))"
+            " last_name VARCHAR(100), email VARCHAR(255), title VARCHAR(100), school_code VARCHAR(200), hire_date DATE,"
+            " active BOOLEAN, shoe_size VARCHAR(99), written_by VARCHAR(200), written_at VARCHAR(24))"
         )
         database.executemany(
             "INSERT INTO aether_staff VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
