@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,20 @@ def test_a_fault_fires_each_alert_in_each_severity(monkeypatch: pytest.MonkeyPat
 def test_words_that_choose_nothing_are_no_success(capsys: pytest.CaptureFixture[str]) -> None:
     assert fire.main(["zzz"]) == 2
     assert FAULTS[0].what in capsys.readouterr().out
+
+
+def test_an_alert_of_an_earlier_cause_is_seen_firing_and_is_no_answer_to_a_later_fault() -> None:
+    watch = fire.Watch([])
+    now = time.monotonic()
+    watch.seen = {
+        ("QuarantineGrows", "sync", "warning"): [fire.Seen(now - 60, now - 1)],
+        ("DiskLow", "spill", "warning"): [fire.Seen(now - 60, now - fire.GAP_SECONDS - 1)],
+    }
+    assert watch.is_firing("QuarantineGrows sync")
+    assert not watch.is_firing("QuarantineGrows another")
+    assert not watch.is_firing("DiskLow spill")
+    assert watch.of("QuarantineGrows sync", since=now - 10) is None
+    assert watch.of("QuarantineGrows sync", since=now - 70) is not None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,15 +108,17 @@ class Watch:
 
     def of(self, wanted: str, *, since: float) -> Seen | None:
         """The first firing that began after a moment and fits `NAME [value of a label ...]`."""
+        return min((one for one in self._all(wanted) if one.first >= since), key=lambda one: one.first, default=None)
+
+    def is_firing(self, wanted: str) -> bool:
+        """Whether something that fits fires now, whatever it comes of."""
+        return any(time.monotonic() - one.latest < GAP_SECONDS for one in self._all(wanted))
+
+    def _all(self, wanted: str) -> Iterator[Seen]:
         name, *values = wanted.split()
-        found = [
-            one
-            for key, times in self.seen.items()
-            if key[0] == name and all(value in key[1:] for value in values)
-            for one in times
-            if one.first >= since
-        ]
-        return min(found, key=lambda one: one.first, default=None)
+        for key, times in self.seen.items():
+            if key[0] == name and all(value in key[1:] for value in values):
+                yield from times
 
     def begun(self, *, since: float, without: Iterable[str]) -> list[str]:
         """The names of all others that began to fire since."""
@@ -176,7 +178,10 @@ class Trial:
         await self._see_ends()
 
     async def _try(self, fault: Fault, left: AsyncExitStack) -> None:
-        """Break, wait until everything fired, mend."""
+        """Wait until nothing wanted fires of something else; break, wait until everything fired, mend."""
+        deadline = time.monotonic() + ENDS_SECONDS_MAX
+        while time.monotonic() < deadline and any(self._watch.is_firing(alert) for alert in fault.alerts):
+            await asyncio.sleep(POLL_SECONDS)
         one = Tried(fault, time.monotonic())
         say(f"\n{fault.what}")
         try:
