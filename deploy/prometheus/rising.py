@@ -12,6 +12,9 @@ TALLIED: Final = frozenset(
         "aether_run_changes_planned_total",
         "aether_run_changes_total",
         "aether_run_failures_total",
+        "aether_run_phase_seconds_count",
+        "aether_run_phase_seconds_sum",
+        "aether_run_seconds_bucket",
         "aether_runs_ended_total",
     }
 )

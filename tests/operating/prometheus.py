@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -41,13 +40,6 @@ def any_free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         found: int = probe.getsockname()[1]
     return found
-
-
-def why_not_whole(*programs: str) -> str | None:
-    """Why a test that plays a whole house, or fetches packages, is skipped, or None."""
-    if os.environ.get("AETHER_OPERATING") != "whole":
-        return "takes a minute: set AETHER_OPERATING=whole, or `make operating`"
-    return why_not(*programs)
 
 
 class Prometheus:

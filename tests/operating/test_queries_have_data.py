@@ -11,11 +11,10 @@ import pytest
 from deploy.grafana.building.model import Query, Table
 from deploy.grafana.building.queries import family_of, figures_of
 from tests.operating.asking import has_data, queries, series_of
-from tests.operating.prometheus import why_not_whole
+from tests.operating.prometheus import why_not
 from tests.operating.under_fault import ONLY_UNDER_FAULT
 from tests.operating.watched import watched_house
 
-whole = pytest.mark.skipif(why_not_whole("prometheus") is not None, reason=str(why_not_whole("prometheus")))
 ASKED_AGAIN: Final = 15
 """Times; what the monitor and the bus tell may be ten seconds old."""
 
@@ -25,7 +24,7 @@ def is_under_fault_only(query: Query) -> bool:
     return any(row.name in ONLY_UNDER_FAULT for name in figures_of(query.expr) if (row := family_of(name)) is not None)
 
 
-@whole
+@pytest.mark.skipif(why_not("prometheus") is not None, reason=str(why_not("prometheus")))
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_query_of_every_dashboard_has_data(tmp_path: Path) -> None:

@@ -35,14 +35,14 @@ from shared.ids import RandomIds
 from shared.secrets import resolve
 from tests.console.played import CONNECTOR
 from tests.operating.asking import has_data, queries, series_of
-from tests.operating.prometheus import Prometheus, prometheus, why_not_whole
+from tests.operating.prometheus import Prometheus, prometheus, why_not
 from tests.operating.under_fault import ONLY_UNDER_FAULT
 from tests.operating.watched import Watched
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(why_not_whole("prometheus") is not None, reason=str(why_not_whole("prometheus"))),
+    pytest.mark.skipif(why_not("prometheus") is not None, reason=str(why_not("prometheus"))),
 ]
 
 SERVICES: Final = ("extractor", "differ", "applier", "auditor", "monitor")

@@ -7,6 +7,7 @@ services, one connector runs by its schedule, people look at the console.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,12 +70,15 @@ async def watched_house(folder: Path, *, staff: int = STAFF) -> AsyncIterator[Wa
         targets = {name: urlsplit(stack.admin_url(name)).netloc for name in SERVICES}
         began = time.time()
         async with prometheus(folder / "prometheus", targets) as asked:
-            async with asyncio.TaskGroup() as group:
-                visits = group.create_task(_visit(stack.console_url))
+            visits = asyncio.create_task(_visit(stack.console_url))
+            try:
                 await played_runs(stack)
+                await _until(lambda: _has_fired(asked), seconds_max=FIRED_SECONDS_MAX, what=f"{SCHEDULED} has not run")
+                yield Watched(stack=stack, prometheus=asked, began=began)
+            finally:
                 visits.cancel()
-            await _until(lambda: _has_fired(asked), seconds_max=FIRED_SECONDS_MAX, what=f"{SCHEDULED} has not run")
-            yield Watched(stack=stack, prometheus=asked, began=began)
+            with contextlib.suppress(asyncio.CancelledError):
+                await visits  # one that failed tells why
 
 
 async def _has_fired(asked: Prometheus) -> bool:

@@ -21,6 +21,7 @@ from deploy.grafana.building.model import (
 from deploy.prometheus.rising import rise
 
 MINE: Final = 'connector=~"$connector"'
+TIMES: Final = rise("aether_run_seconds_bucket", "1d", MINE)
 
 CONNECTOR: Final = Dashboard(
     uid="aether-connector",
@@ -107,14 +108,12 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr="histogram_quantile(0.5, sum by (le)"
-                            f" (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1d]))))",
+                            expr=f"histogram_quantile(0.5, sum by (le) ({TIMES}))",
                             legend="median",
                             has_exemplars=True,
                         ),
                         Query(
-                            expr="histogram_quantile(0.95, sum by (le)"
-                            f" (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1d]))))",
+                            expr=f"histogram_quantile(0.95, sum by (le) ({TIMES}))",
                             legend="95 %",
                         ),
                     ),
@@ -125,10 +124,8 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (phase) (max without"
-                            f" (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[1d])))"
-                            f" / sum by (phase) (max without"
-                            f" (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[1d])))",
+                            expr=f"sum by (phase) ({rise('aether_run_phase_seconds_sum', '1d', MINE)})"
+                            f" / sum by (phase) ({rise('aether_run_phase_seconds_count', '1d', MINE)})",
                             legend="{{phase}}",
                         ),
                     ),
@@ -140,8 +137,7 @@ CONNECTOR: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (le) (max without"
-                            f" (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[1h])))",
+                            expr=f"sum by (le) ({rise('aether_run_seconds_bucket', '1h', MINE)})",
                             legend="{{le}}",
                             has_exemplars=True,
                         ),

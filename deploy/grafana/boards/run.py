@@ -9,6 +9,7 @@ from deploy.grafana.building.model import Dashboard, Query, Row, Stat, StateTime
 from deploy.prometheus.rising import rise
 
 MINE: Final = 'connector=~"$connector"'
+TIMES: Final = rise("aether_run_seconds_bucket", "10m", MINE)
 HOW: Final = (
     "A run is never a label of a figure: there would be no end of them. This page shows **one connector over a short"
     " time**, and so its last run: choose the connector above, and with the clock the time of the run. What one run"
@@ -70,10 +71,8 @@ RUN: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr=f"sum by (phase) (max without"
-                            f" (instance) (increase(aether_run_phase_seconds_sum{{{MINE}}}[10m])))"
-                            f" / sum by (phase) (max without"
-                            f" (instance) (increase(aether_run_phase_seconds_count{{{MINE}}}[10m])))",
+                            expr=f"sum by (phase) ({rise('aether_run_phase_seconds_sum', '10m', MINE)})"
+                            f" / sum by (phase) ({rise('aether_run_phase_seconds_count', '10m', MINE)})",
                             legend="{{phase}}",
                         ),
                     ),
@@ -85,8 +84,7 @@ RUN: Final = Dashboard(
                     unit=Unit.SECONDS,
                     queries=(
                         Query(
-                            expr="histogram_quantile(0.5, sum by (le)"
-                            f" (max without (instance) (increase(aether_run_seconds_bucket{{{MINE}}}[10m]))))",
+                            expr=f"histogram_quantile(0.5, sum by (le) ({TIMES}))",
                             legend="median",
                             has_exemplars=True,
                         ),
